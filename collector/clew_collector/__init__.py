@@ -1,0 +1,1 @@
+"""The collector: takes logs and spans, keeps what it acknowledged, and answers questions about requests."""

@@ -1,0 +1,21 @@
+"""Errors named for what the caller should do."""
+
+
+class ClewError(Exception):
+    """Something a person can mend; the message says what, where, and what was seen."""
+
+
+class ConfigError(ClewError):
+    """Stop: a setting, a port or a directory cannot be used as asked. Commands exit with status 2."""
+
+
+class BadPayload(ClewError):
+    """Answer 400: the bytes are not what their content type says. Sending them again will not help."""
+
+
+class PayloadTooLarge(ClewError):
+    """Answer 413: the body, or what it decompresses to, is over the limit."""
+
+
+class StoreUnavailable(ClewError):
+    """Try again: the store cannot be asked or written to right now (disk full, server away)."""

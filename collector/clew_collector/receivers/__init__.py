@@ -1,0 +1,1 @@
+"""Receivers: the network side of taking records in."""

@@ -1,0 +1,1 @@
+"""Places that keep records and can be asked about them."""

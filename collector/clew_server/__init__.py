@@ -1,0 +1,1 @@
+"""The composition root: wires collector and dashboards into processes and commands."""
