@@ -1,0 +1,1 @@
+"""The web dashboard: one page a question, asked of a Store."""

@@ -1,0 +1,1 @@
+"""A small microservice system, observed end to end with clew."""

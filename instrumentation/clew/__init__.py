@@ -1,0 +1,1 @@
+"""Correlation IDs, traces and logs for Python services."""
