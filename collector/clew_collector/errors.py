@@ -19,3 +19,7 @@ class PayloadTooLarge(ClewError):
 
 class StoreUnavailable(ClewError):
     """Try again: the store cannot be asked or written to right now (disk full, server away)."""
+
+
+class BadQuery(ClewError):
+    """Answer 400: what was asked cannot be understood; the message says what would be."""

@@ -117,6 +117,7 @@ class Request:
     """Everything with one correlation ID: spans in order of start, logs in order of time.
 
     Without a correlation ID it is one trace. `duration_ns` runs from the first start to the last end or log line.
+    `truncated` says that the request has more records than a store hands out at once.
     """
 
     correlation_id: str | None
@@ -127,6 +128,7 @@ class Request:
     error: bool
     spans: tuple[Span, ...]
     logs: tuple[LogRecord, ...]
+    truncated: bool = False
 
     @property
     def id(self) -> str:

@@ -1,0 +1,129 @@
+"""The embedded store: DuckDB files in a directory, written by one process and asked by its threads."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from clew_collector.batch import Batch
+from clew_collector.errors import BadPayload, ConfigError, StoreUnavailable
+from clew_collector.model import Counts, LogRecord, Page, Request, RequestSummary, Signal
+from clew_collector.query import LogQuery, RequestQuery
+from clew_collector.stores.duckdb.lookup import find_request
+from clew_collector.stores.duckdb.schema import CATALOGS, FILES, PARTS, TABLES, check_format, create_tables
+from clew_collector.stores.duckdb.search import search_logs, search_requests
+from clew_collector.stores.duckdb.write import last_applied, write_batch
+from clew_collector.wire.otlp.select import MACROS
+
+T = TypeVar("T")
+
+# What a payload cannot cause: no space, no memory, a file taken away. Everything else is the batch's own fault.
+_NOT_THE_BATCH = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException)
+
+
+class DuckDBStore:
+    """Logs and spans in DuckDB files under `directory`, which only one process can hold at a time.
+
+    `threads` and `memory_limit_bytes` bound what DuckDB takes. Raises `ConfigError` if the directory cannot be used:
+    not writable, held by another process, or written by a newer clew.
+    """
+
+    def __init__(self, directory: Path, *, threads: int = 2, memory_limit_bytes: int = 1 << 30) -> None:
+        self.directory = directory
+        self._cursors = threading.local()
+        self._root = _open(directory, threads=threads, memory_limit_bytes=memory_limit_bytes)
+
+    def write(self, batch: Batch) -> int:
+        """Store a batch once, however often it is given, and return how many records were added.
+
+        All of it is durable when this returns, or nothing of it is stored. One thread a signal. Raises `BadPayload`
+        if the batch cannot be stored, `StoreUnavailable` if nothing could be at the moment.
+        """
+        with self._connection() as connection:
+            if batch.last_id <= last_applied(connection, batch.signal):
+                return 0
+            try:
+                return write_batch(connection, batch)
+            except _NOT_THE_BATCH as error:
+                raise StoreUnavailable(f"{self.directory}: {error}") from error
+            except duckdb.Error as error:
+                raise BadPayload(f"cannot be stored: {error}") from error
+
+    def last_applied(self, signal: Signal) -> int:
+        """Spool number up to which payloads of this signal are held; -1 at first."""
+        return self._ask(lambda connection: last_applied(connection, signal))
+
+    def request(self, id: str) -> Request | None:
+        """See `Store.request`."""
+        return self._ask(lambda connection: find_request(connection, id))
+
+    def search_requests(self, query: RequestQuery) -> Page[RequestSummary]:
+        """See `Store.search_requests`."""
+        return self._ask(lambda connection: search_requests(connection, query))
+
+    def search_logs(self, query: LogQuery) -> Page[LogRecord]:
+        """See `Store.search_logs`."""
+        return self._ask(lambda connection: search_logs(connection, query))
+
+    def services(self) -> tuple[str, ...]:
+        """See `Store.services`."""
+        statement = " UNION ".join(f"SELECT unnest(services) FROM {parts}" for parts in PARTS.values())
+        return self._ask(lambda c: tuple(row[0] for row in c.execute(f"{statement} ORDER BY 1").fetchall()))
+
+    def counts(self) -> Counts:
+        """See `Store.counts`."""
+        statement = f"SELECT (SELECT count(*) FROM {TABLES['logs']}), (SELECT count(*) FROM {TABLES['traces']})"
+        [(logs, spans)] = self._ask(lambda connection: connection.execute(statement).fetchall())
+        return Counts(logs=logs, spans=spans)
+
+    def close(self) -> None:
+        """See `Store.close`; brings the write-ahead logs into the files."""
+        self._root.close()
+
+    def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        with self._connection() as connection:
+            try:
+                return question(connection)
+            except duckdb.Error as error:
+                raise StoreUnavailable(f"{self.directory}: {error}") from error
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of this thread's own: one connection is not for two threads, nor for two unfinished results."""
+        connection: duckdb.DuckDBPyConnection | None = getattr(self._cursors, "connection", None)
+        if connection is None:
+            connection = self._cursors.connection = self._root.cursor()
+        yield connection
+
+
+def _open(directory: Path, *, threads: int, memory_limit_bytes: int) -> duckdb.DuckDBPyConnection:
+    root = duckdb.connect(
+        config={
+            "threads": max(1, min(threads, os.cpu_count() or 1)),
+            "memory_limit": f"{memory_limit_bytes // (1 << 20)}MiB",
+            "temp_directory": str(directory / "tmp"),
+        }
+    )
+    try:
+        for signal, name in FILES.items():
+            path = str(directory / name).replace("'", "''")
+            root.execute(f"ATTACH '{path}' AS {CATALOGS[signal]} (STORAGE_VERSION 'latest')")
+        create_tables(root)
+        check_format(root, where=str(directory))
+    except duckdb.Error as error:
+        root.close()
+        raise ConfigError(f"cannot open the data in {directory}: {_first_line(error)}") from error
+    except ConfigError:
+        root.close()
+        raise
+    for macro in MACROS:
+        root.execute(macro)
+    return root
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
