@@ -23,3 +23,7 @@ class StoreUnavailable(ClewError):
 
 class BadQuery(ClewError):
     """Answer 400: what was asked cannot be understood; the message says what would be."""
+
+
+class SpoolFull(ClewError):
+    """Answer 429 with Retry-After: too much waits to be stored. Sending again later will help."""

@@ -7,6 +7,7 @@ the sender's own that looks like one of these two is not told apart.
 import base64
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, cast
 
 from clew_collector.model import (
@@ -24,6 +25,8 @@ from clew_collector.model import (
 )
 
 Json = dict[str, Any]
+
+_SUMMARY_FIELDS = tuple(field.name for field in fields(cast(Any, RequestSummary)))
 
 
 def request_to_json(request: Request) -> Json:
@@ -73,11 +76,19 @@ def span_to_json(span: Span) -> Json:
         "attributes": _attributes_to_json(span.attributes),
         "resource": _attributes_to_json(span.resource),
         "events": [
-            {"time_ns": event.time_ns, "name": event.name, "attributes": _attributes_to_json(event.attributes)}
+            {
+                "time_ns": event.time_ns,
+                "name": event.name,
+                "attributes": _attributes_to_json(event.attributes),
+            }
             for event in span.events
         ],
         "links": [
-            {"trace_id": link.trace_id, "span_id": link.span_id, "attributes": _attributes_to_json(link.attributes)}
+            {
+                "trace_id": link.trace_id,
+                "span_id": link.span_id,
+                "attributes": _attributes_to_json(link.attributes),
+            }
             for link in span.links
         ],
         "scope": span.scope,
@@ -102,7 +113,9 @@ def span_from_json(form: Mapping[str, Any]) -> Span:
         resource=_attributes_from_json(form["resource"]),
         events=tuple(
             SpanEvent(
-                time_ns=event["time_ns"], name=event["name"], attributes=_attributes_from_json(event["attributes"])
+                time_ns=event["time_ns"],
+                name=event["name"],
+                attributes=_attributes_from_json(event["attributes"]),
             )
             for event in form["events"]
         ),
@@ -154,13 +167,13 @@ def log_from_json(form: Mapping[str, Any]) -> LogRecord:
 
 def summary_to_json(summary: RequestSummary) -> Json:
     """One line of the list of requests."""
-    form = {name: getattr(summary, name) for name in RequestSummary.__slots__}
+    form = {name: getattr(summary, name) for name in _SUMMARY_FIELDS}
     return form | {"services": list(summary.services)}
 
 
 def summary_from_json(form: Mapping[str, Any]) -> RequestSummary:
     """The line that `summary_to_json` wrote."""
-    known = {name: form[name] for name in RequestSummary.__slots__}
+    known = {name: form[name] for name in _SUMMARY_FIELDS}
     return RequestSummary(**known | {"services": tuple(form["services"])})
 
 

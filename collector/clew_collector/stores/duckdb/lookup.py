@@ -48,7 +48,8 @@ def find_request(connection: duckdb.DuckDBPyConnection, id: str) -> Request | No
 def _correlation_ids(connection: duckdb.DuckDBPyConnection, id: str) -> list[str]:
     rows = connection.execute(
         f"""SELECT correlation_id, min(start_ns) FROM ({_PARTS})
-            WHERE correlation_id IS NOT NULL AND (correlation_id = $id OR trace_id = $trace) GROUP BY 1 ORDER BY 2, 1""",
+            WHERE correlation_id IS NOT NULL AND (correlation_id = $id OR trace_id = $trace)
+            GROUP BY 1 ORDER BY 2, 1""",
         {"id": id, "trace": _trace_bytes(id)},
     ).fetchall()
     exact = [row[0] for row in rows if row[0] == id]
@@ -93,9 +94,7 @@ def _logs(connection: duckdb.DuckDBPyConnection, values: dict[str, object]) -> l
     return list(map(log_of, rows))
 
 
-def _request(
-    *, spans: list[Span], logs: list[LogRecord], correlation_id: str | None, truncated: bool
-) -> Request:
+def _request(*, spans: list[Span], logs: list[LogRecord], correlation_id: str | None, truncated: bool) -> Request:
     start_ns = min([span.start_ns for span in spans[:1]] + [log.time_ns for log in logs[:1]])
     end_ns = max([span.end_ns for span in spans] + [log.time_ns for log in logs])
     records: list[Span | LogRecord] = [*spans, *logs]

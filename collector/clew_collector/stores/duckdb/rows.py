@@ -47,7 +47,19 @@ def log_of(row: tuple[Any, ...]) -> LogRecord:
 
 def span_of(row: tuple[Any, ...]) -> Span:
     """A span from a row of `SPAN_COLUMNS`."""
-    (trace_id, span_id, parent_span_id, correlation_id, service, name, kind, start_ns, end_ns, status, message) = row[:11]
+    (
+        trace_id,
+        span_id,
+        parent_span_id,
+        correlation_id,
+        service,
+        name,
+        kind,
+        start_ns,
+        end_ns,
+        status,
+        message,
+    ) = row[:11]
     return Span(
         trace_id=_hex(trace_id),
         span_id=_hex(span_id),
@@ -67,7 +79,11 @@ def span_of(row: tuple[Any, ...]) -> Span:
             for event in row[17] or ()
         ),
         links=tuple(
-            SpanLink(trace_id=_hex(link["trace_id"]) or "", span_id=_hex(link["span_id"]) or "", attributes=_nested_attributes(link))
+            SpanLink(
+                trace_id=_hex(link["trace_id"]) or "",
+                span_id=_hex(link["span_id"]) or "",
+                attributes=_nested_attributes(link),
+            )
             for link in row[18] or ()
         ),
         scope=row[19] or "",

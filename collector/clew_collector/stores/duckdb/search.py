@@ -128,9 +128,7 @@ def _request_filters(query: RequestQuery) -> tuple[str, dict[str, Any]]:
         clauses.append("list_contains(services, $service)")
         values["service"] = query.service
     if query.route is not None:
-        clauses.append(
-            "contains(lower(concat(coalesce(method, ''), ' ', coalesce(route, path, ''), ' ', coalesce(root_name, ''))), lower($route))"
-        )
+        clauses.append("contains(lower(concat_ws(' ', method, coalesce(route, path), root_name)), lower($route))")
         values["route"] = query.route
     if query.status is not None:
         clauses.append("status_code LIKE $status")

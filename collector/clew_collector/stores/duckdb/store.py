@@ -22,7 +22,12 @@ from clew_collector.wire.otlp.select import MACROS
 T = TypeVar("T")
 
 # What a payload cannot cause: no space, no memory, a file taken away. Everything else is the batch's own fault.
-_NOT_THE_BATCH = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException)
+_NOT_THE_BATCH = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+)
 
 
 class DuckDBStore:

@@ -1,5 +1,6 @@
 """Writing batches: rows, the request index and the batch's number, in one transaction."""
 
+from contextlib import suppress
 from typing import Final
 
 import duckdb
@@ -71,7 +72,9 @@ def write_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> int:
         connection.execute(
             f"INSERT INTO {PARTS[batch.signal]} {_PARTS_OF_BATCH[batch.signal]}", {"batch_id": batch.last_id}
         )
-        connection.execute(f"UPDATE {CATALOGS[batch.signal]}.applied SET last_id = $last_id", {"last_id": batch.last_id})
+        connection.execute(
+            f"UPDATE {CATALOGS[batch.signal]}.applied SET last_id = $last_id", {"last_id": batch.last_id}
+        )
         connection.execute("COMMIT")
     except BaseException:
         _roll_back(connection)
@@ -82,7 +85,6 @@ def write_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> int:
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
-    try:
+    # A failed COMMIT has rolled back by itself.
+    with suppress(duckdb.TransactionException):
         connection.execute("ROLLBACK")
-    except duckdb.TransactionException:
-        pass  # a failed COMMIT has rolled back by itself

@@ -16,8 +16,10 @@ MACROS: Final = (
     # A time is unsigned on the wire and signed in every store; what does not fit is the last moment there is.
     f"CREATE OR REPLACE MACRO to_time_ns(t) AS least(t, {_MAX_TIME_NS})::BIGINT",
     # An ID of zeroes or of another length is no ID (opentelemetry-proto, trace.proto).
-    "CREATE OR REPLACE MACRO to_trace_id(b) AS CASE WHEN octet_length(b) = 16 AND b <> repeat('\\x00', 16)::BLOB THEN b END",
-    "CREATE OR REPLACE MACRO to_span_id(b) AS CASE WHEN octet_length(b) = 8 AND b <> repeat('\\x00', 8)::BLOB THEN b END",
+    """CREATE OR REPLACE MACRO to_trace_id(b) AS
+        CASE WHEN octet_length(b) = 16 AND b <> repeat('\\x00', 16)::BLOB THEN b END""",
+    """CREATE OR REPLACE MACRO to_span_id(b) AS
+        CASE WHEN octet_length(b) = 8 AND b <> repeat('\\x00', 8)::BLOB THEN b END""",
     """CREATE OR REPLACE MACRO scalar_text(v) AS coalesce(
         v.string_value, v.int_value::VARCHAR, v.double_value::VARCHAR, v.bool_value::VARCHAR, to_base64(v.bytes_value),
         array_to_string(list_transform(v.array_value.values, lambda i: to_base64(i)), ','))""",

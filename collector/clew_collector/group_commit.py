@@ -1,0 +1,90 @@
+"""One disk sync for all payloads that came while the last one ran."""
+
+import asyncio
+from collections import Counter as Tally
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final, Self
+
+import structlog
+
+from clew_collector.errors import ClewError, StoreUnavailable
+from clew_collector.spool import Counter, Payload, Spool
+
+_COUNTERS_INTERVAL_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class GroupCommit:
+    """Appends payloads to a spool from an event loop, many in a transaction, in a thread of its own.
+
+    What waits is bounded by the connections that senders hold: each waits for its own answer. Use as an async
+    context manager; leaving it writes what is left.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._waiting: list[tuple[Payload, asyncio.Future[None]]] = []
+        self._counts: Tally[Counter] = Tally()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._committing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._committing = asyncio.create_task(self._commit_groups(), name="group-commit")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._wake.set()
+        if self._committing is not None:
+            await self._committing
+        self._thread.shutdown()
+
+    async def deliver(self, payload: Payload) -> None:
+        """Wait until the payload is on disk. Raises what `Spool.append` raises; the payload is not kept then."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((payload, written))
+        self._wake.set()
+        await written
+
+    def count(self, counter: Counter, count: int) -> None:
+        """Add to a durable counter, within a second."""
+        self._counts[counter] += count
+
+    async def _commit_groups(self) -> None:
+        while self._waiting or not self._closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_COUNTERS_INTERVAL_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self._commit_group()
+
+    async def _commit_group(self) -> None:
+        group, self._waiting = self._waiting, []
+        counts, self._counts = self._counts, Tally()
+        error = await self._append([payload for payload, _ in group], counts)
+        if error is not None:
+            self._counts.update(counts)
+        for _, written in group:
+            if written.done():  # the sender went away; its payload is kept all the same
+                continue
+            if error is None:
+                written.set_result(None)
+            else:
+                written.set_exception(error)
+
+    async def _append(self, payloads: list[Payload], counts: Tally[Counter]) -> ClewError | None:
+        if not payloads and not counts:
+            return None
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, lambda: self._spool.append(payloads, counts=counts))
+        except ClewError as error:
+            return error
+        except Exception as error:
+            log.exception("the spool failed")
+            return StoreUnavailable(f"the spool failed: {error!r}")
+        return None

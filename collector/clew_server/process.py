@@ -1,0 +1,69 @@
+"""What the processes under the supervisor share: arguments, serving on a given socket, and how they end."""
+
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import structlog
+import uvicorn
+import uvloop
+
+from clew_collector.config import CollectorConfig
+from clew_collector.errors import ConfigError
+
+CONFIG_ERROR_STATUS: Final = 2
+"""Exit status that says: starting again will not help."""
+
+SHUTDOWN_TIMEOUT_S: Final = 5
+
+
+def read_arguments(argv: list[str]) -> tuple[CollectorConfig, socket.socket]:
+    """The configuration and the listening socket that a supervisor handed over."""
+    _, config_json, fd = argv
+    return CollectorConfig.model_validate_json(config_json), socket.socket(fileno=int(fd))
+
+
+def configure_logging() -> None:
+    """Warnings and worse of libraries, and our own lines, go to standard error, one line each."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+
+
+async def serve(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None:
+    """Serve an ASGI application on a socket until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="on" if lifespan == "on" else "off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+    )
+    await uvicorn.Server(config).serve(sockets=[listening])
+
+
+def run_async(main: Callable[[], Any]) -> None:
+    """Run a coroutine function on uvloop, which takes a third off the cost of a request here."""
+    uvloop.run(main())
+
+
+@contextmanager
+def exit_on_config_error() -> Iterator[None]:
+    """Turn a `ConfigError` into one line and exit status 2."""
+    try:
+        yield
+    except ConfigError as error:
+        print(f"clew: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(CONFIG_ERROR_STATUS) from None

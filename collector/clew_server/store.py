@@ -1,0 +1,47 @@
+"""The store process: pipelines from the spool into the embedded store, and the pages that ask it."""
+
+import socket
+import sys
+import threading
+import time
+
+from clew_collector.config import CollectorConfig
+from clew_collector.model import Signal
+from clew_collector.pipeline import Pipeline, run_in_thread
+from clew_collector.spool import Spool
+from clew_collector.stores.duckdb import DuckDBStore
+from clew_dashboards.app import create_app
+from clew_server.health import read_health
+from clew_server.process import configure_logging, exit_on_config_error, read_arguments, run_async, serve
+
+SIGNALS: tuple[Signal, ...] = ("logs", "traces")
+_STOP_TIMEOUT_S = 10
+
+
+def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
+    """Store what the spool holds and answer questions until asked to stop."""
+    store = DuckDBStore(config.data, memory_limit_bytes=config.store_memory_bytes)
+    stopping = threading.Event()
+    # A spool each: an SQLite connection is for one thread at a time.
+    pipelines = [Pipeline(signal, Spool(config.spool_path), store) for signal in SIGNALS]
+    threads = [run_in_thread(pipeline, stopping) for pipeline in pipelines]
+    try:
+        app = create_app(store, health=lambda: read_health(store, config.spool_path, now_ns=time.time_ns()))
+        run_async(lambda: serve(app, listening))
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join(_STOP_TIMEOUT_S)
+        store.close()
+
+
+def main() -> None:
+    """`python -m clew_server.store CONFIG_JSON SOCKET_FD`."""
+    configure_logging()
+    config, listening = read_arguments(sys.argv)
+    with exit_on_config_error():
+        keep_and_show(config, listening)
+
+
+if __name__ == "__main__":
+    main()
