@@ -1,0 +1,54 @@
+"""The `clew` command."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from clew_collector.errors import ClewError, ConfigError
+from clew_server.commands.demo import demo
+from clew_server.commands.import_files import import_files
+from clew_server.commands.show_request import show_request
+from clew_server.commands.up import up
+from clew_server.process import CONFIG_ERROR_STATUS
+
+app = typer.Typer(
+    name="clew",
+    help="Follow one request through every service: what ran, what it logged, where the time went, why it failed.",
+    epilog="Start with `clew demo`, or `clew up` and point any OpenTelemetry exporter at http://127.0.0.1:4318.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(up)
+app.command("demo")(demo)
+app.command("import")(import_files)
+app.command("request")(show_request)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clew {version('clew')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take what belongs to no one command."""
+
+
+def main() -> None:
+    """Run a command. Exits with 2 for what a person has to change first, 1 for what failed."""
+    try:
+        app()
+    except ConfigError as error:
+        print(f"clew: {error}", file=sys.stderr)
+        raise SystemExit(CONFIG_ERROR_STATUS) from None
+    except ClewError as error:
+        print(f"clew: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

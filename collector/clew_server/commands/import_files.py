@@ -1,0 +1,97 @@
+"""`clew import`: load files of logs and traces."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from clew_collector.errors import BadPayload
+from clew_collector.wire.otlp.files import FilePayload, Refusal, read_payloads
+from clew_server.commands.options import DEFAULT_DATA, Data
+from clew_server.importing import DirectTarget, ImportTarget, RunningTarget
+from clew_server.running import find_running
+
+_REASONS_SHOWN: Final = 10
+
+
+class _Summary:
+    """What was taken and refused so far."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[str] = Counter()
+        self.duplicates = 0
+        self.refusals: list[str] = []
+
+    def print_to(self, console: Console) -> None:
+        console.print(f"took {self.taken['logs']:,} log records and {self.taken['traces']:,} spans")
+        if self.duplicates:
+            console.print(f"left out {self.duplicates:,} records that were imported within the last 15 minutes")
+        if self.refusals:
+            console.print(f"[red]refused {len(self.refusals):,}[/red]:")
+            for reason in self.refusals[:_REASONS_SHOWN]:
+                console.print(f"  {reason}", markup=False)
+            if len(self.refusals) > _REASONS_SHOWN:
+                console.print(f"  and {len(self.refusals) - _REASONS_SHOWN:,} more")
+
+
+def import_files(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Files to load; - is not one.")
+    ],
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Load OTLP files: JSON lines, JSON documents and protobuf dumps, each also as .gz.
+
+    They go to the running `clew up` on this data directory, or straight into it if none runs. Exits with status 1 if
+    anything was refused; the rest is kept.
+    """
+    console = Console(stderr=True, highlight=False)
+    summary = _Summary()
+    running = find_running(data)
+    target: ImportTarget = DirectTarget(data) if running is None else RunningTarget(running)
+    try:
+        with _progress(console) as progress:
+            for path in files:
+                _import_file(path, target, summary, progress)
+            storing = progress.add_task("storing", total=sum(summary.taken.values()) or 1)
+            target.finish(lambda records: progress.advance(storing, records))
+            progress.update(storing, completed=sum(summary.taken.values()) or 1)
+    finally:
+        target.close()
+    summary.print_to(console)
+    where = "clew up, then look at /requests" if running is None else f"{running.dashboard_url}/requests"
+    console.print(f"see it: {where}")
+    raise typer.Exit(1 if summary.refusals else 0)
+
+
+def _import_file(path: Path, target: ImportTarget, summary: _Summary, progress: Progress) -> None:
+    with path.open("rb") as file:
+        task: TaskID = progress.add_task(path.name, total=os.fstat(file.fileno()).st_size)
+        for item in read_payloads(file):
+            _take(path, item, target, summary)
+            progress.update(task, completed=file.tell())
+
+
+def _take(path: Path, item: FilePayload | Refusal, target: ImportTarget, summary: _Summary) -> None:
+    if isinstance(item, Refusal):
+        summary.refusals.append(f"{path}: {item.place}: {item.reason}")
+        return
+    try:
+        is_new = target.take(item)
+    except BadPayload as error:
+        summary.refusals.append(f"{path}: {item.place}: {error}")
+        return
+    if is_new:
+        summary.taken[item.signal] += item.records
+    else:
+        summary.duplicates += item.records
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console
+    )

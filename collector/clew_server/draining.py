@@ -1,0 +1,20 @@
+"""Storing what waits in a spool, in this process and now."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from clew_collector.model import Signal
+from clew_collector.pipeline import Pipeline
+from clew_collector.spool import Spool
+from clew_collector.stores.duckdb import DuckDBStore
+
+SIGNALS: tuple[Signal, ...] = ("logs", "traces")
+
+
+def drain(spool_path: Path, store: DuckDBStore, *, progress: Callable[[int], None] = lambda records: None) -> int:
+    """Move all payloads into the store and return how many records they had; `progress` gets each batch's."""
+    spool = Spool(spool_path)
+    try:
+        return sum(Pipeline(signal, spool, store).drain(progress=progress) for signal in SIGNALS)
+    finally:
+        spool.close()
