@@ -55,14 +55,17 @@ class GroupCommit:
         self._counts[counter] += count
 
     async def _commit_groups(self) -> None:
-        while self._waiting or not self._closing:
+        while not self._closing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_COUNTERS_INTERVAL_S):
                     await self._wake.wait()
             self._wake.clear()
             await self._commit_group()
+        while self._waiting or self._counts:
+            if await self._commit_group() is not None:
+                return
 
-    async def _commit_group(self) -> None:
+    async def _commit_group(self) -> ClewError | None:
         group, self._waiting = self._waiting, []
         counts, self._counts = self._counts, Tally()
         error = await self._append([payload for payload, _ in group], counts)
@@ -75,6 +78,7 @@ class GroupCommit:
                 written.set_result(None)
             else:
                 written.set_exception(error)
+        return error
 
     async def _append(self, payloads: list[Payload], counts: Tally[Counter]) -> ClewError | None:
         if not payloads and not counts:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -72,12 +71,11 @@ class Pipeline:
             if moved < ROW_GROUP:
                 stopping.wait(_IDLE_WAIT_S if moved == 0 else _FILL_WAIT_S)
 
-    def drain(self, *, progress: Callable[[int], None] = lambda records: None) -> int:
+    def drain(self) -> int:
         """Move all that is in the spool now and return how many records that was."""
         total = 0
         while moved := self.step():
             total += moved
-            progress(moved)
         return total
 
     def step(self) -> int:

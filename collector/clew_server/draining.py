@@ -1,6 +1,5 @@
 """Storing what waits in a spool, in this process and now."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from clew_collector.model import Signal
@@ -11,10 +10,10 @@ from clew_collector.stores.duckdb import DuckDBStore
 SIGNALS: tuple[Signal, ...] = ("logs", "traces")
 
 
-def drain(spool_path: Path, store: DuckDBStore, *, progress: Callable[[int], None] = lambda records: None) -> int:
-    """Move all payloads into the store and return how many records they had; `progress` gets each batch's."""
+def drain(spool_path: Path, store: DuckDBStore) -> int:
+    """Move all payloads into the store and return how many records they had."""
     spool = Spool(spool_path)
     try:
-        return sum(Pipeline(signal, spool, store).drain(progress=progress) for signal in SIGNALS)
+        return sum(Pipeline(signal, spool, store).drain() for signal in SIGNALS)
     finally:
         spool.close()

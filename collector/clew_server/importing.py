@@ -1,7 +1,6 @@
 """Where imported payloads go: the intake of a running `clew up`, or the data directory itself."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,14 +19,14 @@ _TRIES: Final = 60
 
 
 class ImportTarget(Protocol):
-    """Takes payloads one by one and answers whether each was new; `finish` makes them all queryable."""
+    """Takes payloads one by one and answers whether each was new; `finish` makes them queryable."""
 
     def take(self, payload: FilePayload) -> bool:
         """Keep a payload durably. Raises `BadPayload` if it is refused, `StoreUnavailable` if none can be kept."""
         ...
 
-    def finish(self, progress: Callable[[int], None]) -> None:
-        """Store what was taken, if that is left to us; `progress` gets record counts."""
+    def finish(self) -> None:
+        """Store what was taken, if that is left to us."""
         ...
 
     def close(self) -> None:
@@ -57,7 +56,7 @@ class RunningTarget:
             time.sleep(float(answer.headers.get("retry-after", 1)))
         raise StoreUnavailable("the running clew takes nothing more: its spool stays full")
 
-    def finish(self, progress: Callable[[int], None]) -> None:
+    def finish(self) -> None:
         """See `ImportTarget.finish`; the running store does it within a second."""
 
     def close(self) -> None:
@@ -80,9 +79,9 @@ class DirectTarget:
         spooled = Payload(signal=payload.signal, body=payload.body, records=payload.records, digest=digest)
         return self._spool.append([spooled])[0]
 
-    def finish(self, progress: Callable[[int], None]) -> None:
+    def finish(self) -> None:
         """See `ImportTarget.finish`."""
-        drain(self._spool_path, self._store, progress=progress)
+        drain(self._spool_path, self._store)
 
     def close(self) -> None:
         """See `ImportTarget.close`."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ConfigError
+from clew_collector.receivers.otlp_http import HEALTH_PATH
 from clew_collector.spool import Spool
 from clew_server.supervisor import ChildSpec, Supervisor
 
@@ -51,7 +52,7 @@ class Collector:
 
     def is_ready(self) -> bool:
         """Whether both answer now."""
-        return answers(f"{self.otlp_url}/v1/logs") and answers(f"{self.dashboard_url}/health?format=json")
+        return answers(f"{self.otlp_url}{HEALTH_PATH}") and answers(f"{self.dashboard_url}/health?format=json")
 
 
 def listen(host: str, port: int, *, flag: str) -> socket.socket:

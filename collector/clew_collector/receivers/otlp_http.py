@@ -24,6 +24,7 @@ from clew_collector.wire.otlp.payload import count_records, parse
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
+HEALTH_PATH: Final = "/healthz"
 RETRY_AFTER_S: Final = 5
 
 _SIGNALS: Final[dict[str, Signal]] = {"/v1/logs": "logs", "/v1/traces": "traces"}
@@ -86,6 +87,8 @@ class OtlpHttpReceiver:
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, str], content_type: str) -> Answer:
         path = scope["path"]
+        if path == HEALTH_PATH:
+            return Answer(status=200, content_type="text/plain", body=b"ok")
         _check_request(scope["method"], path, content_type)
         length = headers.get(b"content-length", "")
         body = await read_body(

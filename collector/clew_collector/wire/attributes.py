@@ -24,11 +24,11 @@ class ValueType(IntEnum):
     DOUBLE = 4
     BYTES = 5
     ARRAY = 6
-    """Base64 of each item's `AnyValue`, joined by commas."""
+    """Base64 of each item's `AnyValue`, each with a comma after it."""
     MAP = 7
-    """Base64 of each entry's `KeyValue`, joined by commas."""
+    """Base64 of each entry's `KeyValue`, each with a comma after it."""
     MAP_ENTRIES = 8
-    """Base64 of each entry's key and of its `AnyValue`, with a colon between, joined by commas."""
+    """Base64 of each entry's key and of its `AnyValue`, with a colon between and a comma after it."""
 
 
 def decode_attributes(
@@ -75,7 +75,7 @@ def plain_value(value: AnyValue) -> Value:
 
 
 def _items(text: str) -> list[str]:
-    return text.split(",") if text else []
+    return text.split(",")[:-1]
 
 
 def _decode_item(item: str) -> Value:

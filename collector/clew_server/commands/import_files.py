@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from clew_collector.errors import BadPayload
 from clew_collector.wire.otlp.files import FilePayload, Refusal, read_payloads
-from clew_server.commands.options import DEFAULT_DATA, Data
+from clew_server.commands.options import AskedData, asked_data
 from clew_server.importing import DirectTarget, ImportTarget, RunningTarget
 from clew_server.running import find_running
 
@@ -42,7 +42,7 @@ def import_files(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Files to load; - is not one.")
     ],
-    data: Data = DEFAULT_DATA,
+    data: AskedData = None,
 ) -> None:
     """Load OTLP files: JSON lines, JSON documents and protobuf dumps, each also as .gz.
 
@@ -51,15 +51,15 @@ def import_files(
     """
     console = Console(stderr=True, highlight=False)
     summary = _Summary()
-    running = find_running(data)
-    target: ImportTarget = DirectTarget(data) if running is None else RunningTarget(running)
+    directory = asked_data(data)
+    running = find_running(directory)
+    target: ImportTarget = DirectTarget(directory) if running is None else RunningTarget(running)
     try:
         with _progress(console) as progress:
             for path in files:
                 _import_file(path, target, summary, progress)
-            storing = progress.add_task("storing", total=sum(summary.taken.values()) or 1)
-            target.finish(lambda records: progress.advance(storing, records))
-            progress.update(storing, completed=sum(summary.taken.values()) or 1)
+        with console.status("storing"):
+            target.finish()
     finally:
         target.close()
     summary.print_to(console)

@@ -1,21 +1,24 @@
 """Options that several commands take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import platformdirs
 import typer
 
-DEFAULT_DATA = Path(platformdirs.user_data_dir("clew", appauthor=False))
+from clew_server.running import find_running
 
-Data = Annotated[
-    Path,
+DEFAULT_DATA: Final = Path(platformdirs.user_data_dir("clew", appauthor=False))
+DEMO_DATA: Final = DEFAULT_DATA.with_name("clew-demo")
+
+AskedData = Annotated[
+    Path | None,
     typer.Option(
         "--data",
         envvar="CLEW_DATA",
         metavar="DIR",
-        help="Where logs and spans are kept.",
-        show_default=str(DEFAULT_DATA),
+        help="The data directory; that of the running clew if this is not given.",
+        show_default=False,
         file_okay=False,
     ),
 ]
@@ -26,3 +29,10 @@ OtlpPort = Annotated[
     int,
     typer.Option("--otlp-port", min=0, max=65535, metavar="PORT", help="Port of OTLP over HTTP; 0 takes a free one."),
 ]
+
+
+def asked_data(given: Path | None) -> Path:
+    """The data directory that a command is about: the given one, else that of a running `clew up` or `clew demo`."""
+    if given is not None:
+        return given.absolute()
+    return next((data for data in (DEFAULT_DATA, DEMO_DATA) if find_running(data) is not None), DEFAULT_DATA)

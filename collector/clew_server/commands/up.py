@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ClewError
-from clew_server.commands.options import DEFAULT_DATA, DashboardPort, Data, OtlpPort
+from clew_server.commands.options import DEFAULT_DATA, DashboardPort, OtlpPort
 from clew_server.process import CONFIG_ERROR_STATUS
 from clew_server.running import DataLock
 from clew_server.serving import Collector
@@ -20,7 +21,12 @@ _READY_INTERVAL_S: Final = 0.1
 
 
 def up(
-    data: Data = DEFAULT_DATA,
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", envvar="CLEW_DATA", metavar="DIR", help="Where logs and spans are kept.", file_okay=False
+        ),
+    ] = DEFAULT_DATA,
     port: DashboardPort = 8840,
     otlp_port: OtlpPort = 4318,
     otlp_host: Annotated[

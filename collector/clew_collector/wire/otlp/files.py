@@ -7,10 +7,12 @@ end first (the file exporter's `proto` format), or a varint (size-delimited mess
 
 import gzip
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import IO, Final, cast
 
 import orjson
 from google.protobuf.message import Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clew_collector.errors import BadPayload
 from clew_collector.model import Signal, record
@@ -18,6 +20,7 @@ from clew_collector.wire.otlp.from_json import parse_json
 from clew_collector.wire.otlp.payload import count_records, parse
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_HEAD_BYTES: Final = 4096
 _SIGNAL_OF_KEY: Final[dict[str, Signal]] = {
     "resourceLogs": "logs",
     "resource_logs": "logs",
@@ -59,18 +62,24 @@ def read_payloads(file: IO[bytes]) -> Iterator[FilePayload | Refusal]:
 
 
 def _read_plain(file: IO[bytes]) -> Iterator[FilePayload | Refusal]:
-    first = file.readline()
-    while first and not first.strip():
-        first = file.readline()
-    if not first.lstrip().startswith((b"{", b"[")):
-        yield from _read_protobuf(first + file.read())
-    elif _is_json(first):
-        yield _from_json("line 1", first)
-        for number, line in enumerate(file, start=2):
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    if not head.lstrip().startswith((b"{", b"[")):
+        yield from _read_protobuf(file.read())
+        return
+    first = next((line for line in file if line.strip()), b"")
+    if _is_json(first):
+        file.seek(0)
+        for number, line in enumerate(file, start=1):
             if line.strip():
                 yield _from_json(f"line {number}", line)
-    else:
-        yield _from_json("document", first + file.read())
+        return
+    file.seek(0)
+    document = file.read()
+    if _is_json(document) or head.startswith((b"{", b"[")):
+        yield _from_json("document", document)
+    else:  # protobuf starts with a newline's byte, and a length of 123 is a brace
+        yield from _read_protobuf(document)
 
 
 def _from_json(place: str, text: bytes) -> FilePayload | Refusal:
@@ -110,15 +119,11 @@ def _read_protobuf(data: bytes) -> Iterator[FilePayload | Refusal]:
 
 
 def _from_protobuf(place: str, body: bytes) -> FilePayload:
-    """Logs and traces have the same field numbers down to the record, whose first field is what tells them apart."""
-    traces = parse("traces", body)
-    if any(
-        span.trace_id
-        for group in traces.resource_spans  # type: ignore[attr-defined]  # checked by parse
-        for scope in group.scope_spans
-        for span in scope.spans
-    ):
-        return _payload(place, "traces", traces)
+    """Logs and traces have the same field numbers down to the record, where one does not parse as the other."""
+    with suppress(BadPayload):
+        traces = cast(ExportTraceServiceRequest, parse("traces", body))
+        if any(span.trace_id for group in traces.resource_spans for scope in group.scope_spans for span in scope.spans):
+            return _payload(place, "traces", traces)
     logs = _payload(place, "logs", parse("logs", body))
     if logs.records == 0:
         raise BadPayload("no records in it")

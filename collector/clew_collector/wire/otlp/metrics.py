@@ -12,7 +12,10 @@ def parse(body: bytes, *, is_json: bool) -> ExportMetricsServiceRequest:
     """The request in a body. Raises `BadPayload` if the bytes are not one."""
     try:
         if is_json:
-            return ParseDict(orjson.loads(body), ExportMetricsServiceRequest(), ignore_unknown_fields=True)
+            document = orjson.loads(body)
+            if not isinstance(document, dict):
+                raise BadPayload(f"an OTLP/JSON metrics request must be an object, got {type(document).__name__}")
+            return ParseDict(document, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
         return ExportMetricsServiceRequest.FromString(body)
     except (DecodeError, ParseError, orjson.JSONDecodeError, RecursionError, ValueError, TypeError) as error:
         raise BadPayload(f"not an OTLP metrics request: {error}") from error

@@ -20,16 +20,19 @@ MACROS: Final = (
         CASE WHEN octet_length(b) = 16 AND b <> repeat('\\x00', 16)::BLOB THEN b END""",
     """CREATE OR REPLACE MACRO to_span_id(b) AS
         CASE WHEN octet_length(b) = 8 AND b <> repeat('\\x00', 8)::BLOB THEN b END""",
+    """CREATE OR REPLACE MACRO base64_items(blobs) AS
+        array_to_string(list_transform(blobs, lambda i: to_base64(i) || ','), '')""",
     """CREATE OR REPLACE MACRO scalar_text(v) AS coalesce(
         v.string_value, v.int_value::VARCHAR, v.double_value::VARCHAR, v.bool_value::VARCHAR, to_base64(v.bytes_value),
-        array_to_string(list_transform(v.array_value.values, lambda i: to_base64(i)), ','))""",
+        base64_items(v.array_value.values))""",
     """CREATE OR REPLACE MACRO value_text(v) AS coalesce(
-        scalar_text(v), array_to_string(list_transform(v.kvlist_value.values, lambda i: to_base64(i)), ','), '')""",
+        scalar_text(v), base64_items(v.kvlist_value.values), '')""",
     # The decoder opens maps one level deeper in a log's body than in an attribute.
     """CREATE OR REPLACE MACRO body_text(v) AS coalesce(
         scalar_text(v),
         array_to_string(list_transform(
-            v.kvlist_value.values, lambda i: to_base64(encode(i.key)) || ':' || coalesce(to_base64(i.value), '')), ','),
+            v.kvlist_value.values,
+            lambda i: to_base64(encode(i.key)) || ':' || coalesce(to_base64(i.value), '') || ','), ''),
         '')""",
     f"""CREATE OR REPLACE MACRO value_type(v) AS (CASE
         WHEN v.string_value IS NOT NULL THEN {V.STRING}
