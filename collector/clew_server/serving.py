@@ -46,9 +46,17 @@ class Collector:
             ("intake", "clew_server.intake", self._otlp),
             ("store", "clew_server.store", self._dashboard),
         ):
-            fd = listening.fileno()
-            argv = [sys.executable, "-m", module, self.config.model_dump_json(), str(fd)]
-            supervisor.start(ChildSpec(name=name, argv=argv, fds=(fd,)))
+            supervisor.start(self.spec(name, module, listening.fileno()))
+
+    def spec(self, name: str, module: str, fd: int) -> ChildSpec:
+        """How one of the processes is started."""
+        argv = [sys.executable, "-m", module, self.config.model_dump_json(), str(fd)]
+        return ChildSpec(name=name, argv=argv, fds=(fd,))
+
+    def close(self) -> None:
+        """Stop listening, once the processes have ended."""
+        self._otlp.close()
+        self._dashboard.close()
 
     def is_ready(self) -> bool:
         """Whether both answer now."""

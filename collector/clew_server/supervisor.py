@@ -73,6 +73,10 @@ class Supervisor:
         """Whether it was asked to stop."""
         return self._stopping
 
+    def pids(self) -> dict[str, int]:
+        """Process IDs of the children that run now, by name."""
+        return {child.spec.name: child.process.pid for child in self._children if child.process is not None}
+
     def watch(self, *, until: Callable[[], bool] = lambda: False) -> int:
         """Restart children that die, until asked to stop or `until` holds; blocks.
 

@@ -94,15 +94,15 @@ def test_a_body_is_forgotten_after_its_time(tmp_path: Path) -> None:
 
 
 def test_a_full_spool_takes_nothing_and_has_room_again_after_deletion(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", max_bytes=400_000)
-    spool.append([a_payload(b"x" * 200_000)])
+    spool = Spool(tmp_path / "spool", max_bytes=1_000_000)
+    spool.append([a_payload(b"x" * 500_000)])
 
     with pytest.raises(SpoolFull):
-        spool.append([a_payload(b"y" * 300_000)])
+        spool.append([a_payload(b"y" * 600_000)])
     [spooled] = spool.take("logs", **ALL)
     spool.delete_through("logs", spooled.id)
 
-    assert spool.append([a_payload(b"y" * 300_000)]) == [True]
+    assert spool.append([a_payload(b"y" * 600_000)]) == [True]
 
 
 def test_a_payload_set_aside_is_a_dead_letter_with_its_reason_and_counted_as_dropped(tmp_path: Path) -> None:

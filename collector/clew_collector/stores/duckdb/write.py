@@ -75,13 +75,17 @@ def write_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> int:
         connection.execute(
             f"UPDATE {CATALOGS[batch.signal]}.applied SET last_id = $last_id", {"last_id": batch.last_id}
         )
-        connection.execute("COMMIT")
+        _commit(connection)
     except BaseException:
         _roll_back(connection)
         raise
     finally:
         connection.unregister("batch")
     return int(rows)
+
+
+def _commit(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("COMMIT")
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
