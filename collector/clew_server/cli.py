@@ -52,3 +52,7 @@ def main() -> None:
     except ClewError as error:
         print(f"clew: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

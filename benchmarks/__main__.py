@@ -1,0 +1,24 @@
+"""`python -m benchmarks [NAME...]`: run the benchmarks and print their tables."""
+
+import sys
+from collections.abc import Callable
+
+from benchmarks import ingest, middleware, request_page
+
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "middleware": middleware.main,
+    "ingest": ingest.main,
+    "request_page": request_page.main,
+}
+
+
+def main(names: list[str]) -> None:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    for name in names or BENCHMARKS:
+        BENCHMARKS[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
