@@ -1,0 +1,1 @@
+"""Pure functions from records to what a template shows: no store, no clock, no HTML."""
