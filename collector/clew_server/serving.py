@@ -1,5 +1,6 @@
 """Starting a collector with its pages: sockets, processes, and the moment when both answer."""
 
+import os
 import socket
 import sys
 import urllib.error
@@ -71,7 +72,7 @@ def listen(host: str, port: int, *, flag: str) -> socket.socket:
         )
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port with {flag}"
+            f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; choose another port with {flag}"
         ) from error
     listening.set_inheritable(True)
     return listening

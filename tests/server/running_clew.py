@@ -6,23 +6,44 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from clew_collector.model import record
 
 START_TIMEOUT_S = 60.0
 
 
+T = TypeVar("T")
+
+
 @record
 class RunningClew:
-    """A `clew up` that answers."""
+    """A `clew up` or `clew demo` that answers; `urls` by the name that it gave them when it started."""
 
     process: "subprocess.Popen[str]"
-    dashboard_url: str
-    otlp_url: str
+    urls: Mapping[str, str]
     data: Path
+
+    @property
+    def dashboard_url(self) -> str:
+        return self.urls["dashboard"]
+
+    @property
+    def otlp_url(self) -> str:
+        return self.urls["otlp"]
+
+    def wait_for(self, fetch: Callable[[], T], is_there: Callable[[T], bool], *, timeout_s: float = 20) -> T:
+        """Fetch until it is there: records can be asked for a second or two after they were made."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            found = fetch()
+            if is_there(found):
+                return found
+            assert time.monotonic() < deadline_s, f"not there in time, last: {found!r:.500}"
+            time.sleep(0.1)
 
 
 def clew(*arguments: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
@@ -59,13 +80,20 @@ def clew_up(data: Path, *arguments: str, command: str = "up") -> Iterator[Runnin
     )
     try:
         said = _read_until(process, "Ctrl-C stops")
-        urls = re.findall(r"http://127\.0\.0\.1:\d+", said)
-        otlp = re.findall(r"OTLP/HTTP\s+(http://127\.0\.0\.1:\d+)", said)
-        yield RunningClew(process=process, dashboard_url=urls[0], otlp_url=otlp[0], data=data)
+        yield RunningClew(process=process, urls=_urls(said), data=data)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
+
+
+def _urls(said: str) -> dict[str, str]:
+    patterns = {
+        "dashboard": r"(http://127\.0\.0\.1:\d+)",
+        "otlp": r"OTLP/HTTP\s+(http://127\.0\.0\.1:\d+)",
+        "gateway": r"(http://127\.0\.0\.1:\d+)/products",
+    }
+    return {name: found.group(1) for name, pattern in patterns.items() if (found := re.search(pattern, said))}
 
 
 def _read_until(process: "subprocess.Popen[str]", mark: str) -> str:

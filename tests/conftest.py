@@ -1,0 +1,106 @@
+"""Real servers as fixtures, each started when the first test asks for it and shared by all."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.servers import chromium as chromium_server
+from tests.servers import elasticsearch, rabbitmq, redis, zipkin
+from tests.servers.missing import ServerMissingError
+from tests.servers.processes import Server
+
+_missing: Counter[tuple[str, str]] = Counter()
+
+
+def _give_up(name: str, error: ServerMissingError) -> None:
+    """Skip on a laptop, fail in CI: a check that nobody sees skipped is no check."""
+    _missing[name, str(error).splitlines()[0]] += 1
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{name} is missing: {error}", pytrace=False)
+    pytest.skip(f"{name} is missing: {str(error).splitlines()[0]}")
+
+
+class _Servers:
+    """The servers that run, and why those that do not could not be started."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._started: dict[str, Server | ServerMissingError] = {}
+
+    def get(self, name: str, start: "type[AbstractContextManager[Server]] | object") -> Server:
+        if name not in self._started:
+            try:
+                self._started[name] = self._stack.enter_context(start())  # type: ignore[operator]
+            except ServerMissingError as error:
+                self._started[name] = error
+        found = self._started[name]
+        if isinstance(found, ServerMissingError):
+            _give_up(name, found)
+            raise AssertionError("unreachable")
+        return found
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[_Servers]:
+    with ExitStack() as stack:
+        yield _Servers(stack)
+
+
+@pytest.fixture
+def elasticsearch_url(servers: _Servers) -> str:
+    return servers.get("Elasticsearch", elasticsearch.start).url
+
+
+@pytest.fixture
+def zipkin_url(servers: _Servers) -> str:
+    return servers.get("Zipkin", zipkin.start).url
+
+
+@pytest.fixture
+def redis_url(servers: _Servers) -> str:
+    return servers.get("Redis", redis.start).url
+
+
+@pytest.fixture
+def rabbitmq_url(servers: _Servers) -> str:
+    return servers.get("RabbitMQ", rabbitmq.start).url
+
+
+@pytest.fixture(scope="session")
+def _browser() -> Iterator[Browser | ServerMissingError]:
+    try:
+        executable = chromium_server.find()
+    except ServerMissingError as error:
+        yield error
+        return
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(chromium_server.FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser(_browser: Browser | ServerMissingError) -> Browser:
+    """A headless Chromium."""
+    if isinstance(_browser, ServerMissingError):
+        _give_up("Chromium", _browser)
+        raise AssertionError("unreachable")
+    return _browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own: no cookies, no storage, no history of another test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last what was not tested for lack of a server."""
+    for (name, reason), count in _missing.items():
+        terminalreporter.write_line(f"{count} tests without {name}: {reason}", yellow=True)

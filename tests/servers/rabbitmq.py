@@ -1,0 +1,69 @@
+"""RabbitMQ, a node of its own beside any other on the machine."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.missing import ServerMissingError
+from tests.servers.processes import Server, free_port, running, temporary_folder
+
+URL_VARIABLE = "CLEW_TEST_RABBITMQ_URL"
+# Debian's own command changes to the user rabbitmq, who may not write where the tests want; this is what it calls.
+SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
+_PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+
+
+def greeting(port: int) -> bytes:
+    """First bytes of what a broker on 127.0.0.1 says to an AMQP 0-9-1 client."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(_PROTOCOL_HEADER)
+        return connection.recv(4096)
+
+
+@contextmanager
+def start() -> Iterator[Server]:
+    """An empty broker, from when it greets its clients. Raises `ServerMissingError`."""
+    if given := os.environ.get(URL_VARIABLE):
+        yield Server(url=given)
+        return
+    script = next((path for path in SCRIPTS if Path(path).exists()), shutil.which("rabbitmq-server"))
+    if script is None:
+        raise ServerMissingError("rabbitmq-server is not installed")
+    port, epmd_port = free_port(), free_port()
+
+    def is_ready() -> bool:
+        try:
+            return greeting(port).startswith(b"\x01")
+        except OSError:
+            return False
+
+    with temporary_folder("rabbitmq") as folder:
+        env = {
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": f"clew-test-{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        try:
+            with running([script], name="rabbitmq", is_ready=is_ready, folder=folder, env=env) as pid:
+                yield Server(url=f"amqp://guest:guest@127.0.0.1:{port}/", pid=pid)
+        finally:
+            _end_epmd(epmd_port)
+
+
+def _end_epmd(port: int) -> None:
+    """End the port mapper that Erlang leaves behind as a daemon."""
+    epmd = shutil.which("epmd")
+    if epmd is not None:
+        env = {**os.environ, "ERL_EPMD_PORT": str(port)}
+        subprocess.run([epmd, "-kill"], env=env, capture_output=True, timeout=30)
