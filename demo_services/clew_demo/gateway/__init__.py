@@ -1,0 +1,1 @@
+"""The gateway: the one service that the outside talks to."""

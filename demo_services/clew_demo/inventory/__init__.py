@@ -1,0 +1,1 @@
+"""The inventory service: products, stock, reservations and gift boxes."""

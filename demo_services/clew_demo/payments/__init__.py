@@ -1,0 +1,1 @@
+"""The payments service: takes card payments through a provider, once an order."""

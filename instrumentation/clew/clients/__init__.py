@@ -1,0 +1,1 @@
+"""Client libraries: where a request goes on to another service. One module a library."""

@@ -1,0 +1,1 @@
+"""Server frameworks: where a request comes in. One module a framework."""

@@ -1,0 +1,151 @@
+"""IDs on the wire: read from a request's headers, written to an outgoing one's.
+
+W3C Trace Context level 2 (https://www.w3.org/TR/trace-context-2/), W3C Baggage (https://www.w3.org/TR/baggage/) and,
+read only, B3 in both its forms (https://github.com/openzipkin/b3-propagation). Pure functions over bytes; what is not
+valid is as if it had not been sent.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
+
+SAMPLED: Final = 0x01
+RANDOM: Final = 0x02
+
+TRACEPARENT: Final = b"traceparent"
+TRACESTATE: Final = b"tracestate"
+BAGGAGE: Final = b"baggage"
+B3: Final = b"b3"
+B3_TRACE_ID: Final = b"x-b3-traceid"
+B3_SPAN_ID: Final = b"x-b3-spanid"
+B3_SAMPLED: Final = b"x-b3-sampled"
+B3_FLAGS: Final = b"x-b3-flags"
+
+PARENT_HEADERS: Final = frozenset({TRACEPARENT, B3, B3_TRACE_ID, B3_SPAN_ID, B3_SAMPLED, B3_FLAGS})
+"""Any of these may say who the caller is."""
+
+MAX_BAGGAGE_BYTES: Final = 8_192
+MAX_BAGGAGE_MEMBERS: Final = 64
+MAX_TRACESTATE_MEMBERS: Final = 32
+
+_traceparent = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
+).fullmatch
+_b3_id = re.compile(rb"[0-9a-f]{16}|[0-9a-f]{32}", re.IGNORECASE).fullmatch
+_tracestate_member = re.compile(
+    r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+).fullmatch
+_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+
+# "+" would be legal as it is, but some readers take it for a space; the correlation ID travels here.
+_BAGGAGE_SAFE: Final = "!#$&'()*-./:<=>?@[]^_`{|}~"
+
+
+class Parent(NamedTuple):
+    """The caller's span. `trace_id` 0: the caller decided on sampling only, and the trace begins here."""
+
+    trace_id: int
+    span_id: int
+    trace_flags: int
+    trace_state: str | None = None
+
+
+def read_parent(headers: Mapping[bytes, bytes]) -> Parent | None:
+    """The caller's span; W3C's header wins over B3's, the single B3 header over the many."""
+    value = headers.get(TRACEPARENT)
+    if value is not None and (parent := parse_traceparent(value)) is not None:
+        state = headers.get(TRACESTATE)
+        return parent if state is None else parent._replace(trace_state=parse_tracestate(state))
+    value = headers.get(B3)
+    if value is not None and (parent := parse_b3(value)) is not None:
+        return parent
+    if B3_TRACE_ID in headers or B3_SAMPLED in headers or B3_FLAGS in headers:
+        return parse_b3_headers(headers)
+    return None
+
+
+def parse_traceparent(value: bytes) -> Parent | None:
+    """A `traceparent`; of a version that is not known yet, the part that is."""
+    found = _traceparent(value.strip())
+    if found is None:
+        return None
+    version, trace, span, flags, more = found.groups()
+    trace_id, span_id = int(trace, 16), int(span, 16)
+    if not trace_id or not span_id or (more and version == b"00"):
+        return None
+    return Parent(trace_id, span_id, int(flags, 16) & (SAMPLED | RANDOM))
+
+
+def parse_b3(value: bytes) -> Parent | None:
+    """A single `b3` header: `{trace}-{span}[-{sampled}[-{parent}]]`, or the sampling decision alone."""
+    parts = value.strip().split(b"-")
+    if len(parts) == 1:
+        return Parent(0, 0, 0) if parts[0] == b"0" else None
+    return _b3_parent(parts[0], parts[1], parts[2] if len(parts) > 2 else b"1")
+
+
+def parse_b3_headers(headers: Mapping[bytes, bytes]) -> Parent | None:
+    """The `X-B3-*` headers."""
+    sampled = b"d" if headers.get(B3_FLAGS) == b"1" else headers.get(B3_SAMPLED, b"1")
+    trace, span = headers.get(B3_TRACE_ID), headers.get(B3_SPAN_ID)
+    if trace is None or span is None:
+        return Parent(0, 0, 0) if sampled in _B3_NOT_SAMPLED else None
+    return _b3_parent(trace, span, sampled)
+
+
+def parse_tracestate(value: bytes) -> str | None:
+    """A `tracestate`, its members unchanged and in their order; None when there is none or it is not valid."""
+    members = [member.strip(" \t") for member in value.decode("latin-1").split(",")]
+    members = [member for member in members if member]
+    if not members or len(members) > MAX_TRACESTATE_MEMBERS or not all(map(_tracestate_member, members)):
+        return None
+    return ",".join(members)
+
+
+def parse_baggage(value: bytes) -> dict[str, str]:
+    """A `baggage` header's members without their properties; members that are not valid are left out."""
+    if len(value) > MAX_BAGGAGE_BYTES:
+        return {}
+    baggage: dict[str, str] = {}
+    for member in value.decode("latin-1").split(",")[:MAX_BAGGAGE_MEMBERS]:
+        key, separator, text = member.partition(";")[0].partition("=")
+        key = key.strip()
+        if separator and _token(key):
+            baggage[key] = unquote(text.strip())
+    return baggage
+
+
+def format_traceparent(trace_id: int, span_id: int, trace_flags: int) -> str:
+    """A `traceparent` of version 00."""
+    return f"00-{trace_id:032x}-{span_id:016x}-{trace_flags & (SAMPLED | RANDOM):02x}"
+
+
+def format_baggage(baggage: Mapping[str, object]) -> str:
+    """A `baggage` header; what does not fit into W3C's limits is left out, the last members first."""
+    return ",".join(_within_limits(baggage))
+
+
+def _within_limits(baggage: Mapping[str, object]) -> Iterable[str]:
+    left_bytes = MAX_BAGGAGE_BYTES
+    for key, value in list(baggage.items())[:MAX_BAGGAGE_MEMBERS]:
+        if not _token(key):
+            continue
+        member = f"{key}={quote(str(value), safe=_BAGGAGE_SAFE)}"
+        left_bytes -= len(member) + 1
+        if left_bytes < -1:
+            return
+        yield member
+
+
+_B3_NOT_SAMPLED: Final = frozenset({b"0", b"false", b"False"})
+
+
+def _b3_parent(trace: bytes, span: bytes, sampled: bytes) -> Parent | None:
+    if not _b3_id(trace) or not _b3_id(span) or len(span) != 16:
+        return None
+    trace_id, span_id = int(trace, 16), int(span, 16)
+    if not trace_id or not span_id:
+        return None
+    return Parent(trace_id, span_id, 0 if sampled in _B3_NOT_SAMPLED else SAMPLED)

@@ -1,0 +1,34 @@
+"""Where this process's finished spans and logs go.
+
+One object for the whole process, because OpenTelemetry's provider, `logging` and structlog are each one for the whole
+process too. `clew.configuration` fills it in; everything else only reads it, anew each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from clew.exporting.exporter import Exporter
+    from clew.logs.record import LogRecord
+    from clew.spans import LightSpan
+
+
+def discard(_record: object) -> None:
+    """Take a span or a log and forget it: what happens before `configure()`."""
+
+
+class Runtime:
+    """What is switched on, and who takes what is finished."""
+
+    __slots__ = ("enabled", "exporter", "put_log", "put_span")
+
+    def __init__(self) -> None:
+        self.enabled: bool = True
+        self.exporter: Exporter | None = None
+        self.put_span: Callable[[LightSpan], None] = discard
+        self.put_log: Callable[[LogRecord], None] = discard
+
+
+RUNTIME: Final = Runtime()

@@ -1,0 +1,134 @@
+"""The tracer and its provider: how spans are made by users, and by libraries that know OpenTelemetry only."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context.context import Context
+from opentelemetry.trace import Span, SpanContext, SpanKind, Tracer, TracerProvider
+from opentelemetry.util._decorator import _agnosticcontextmanager
+from opentelemetry.util.types import Attributes
+
+from clew.context import CURRENT, SPAN_KEY, correlation_id_of, restore
+from clew.ids import new_trace_id
+from clew.propagation import RANDOM, SAMPLED
+from clew.runtime import RUNTIME
+from clew.spans import KIND, LightSpan, Scope
+from clew.version import VERSION
+
+ROOT_FLAGS: Final = SAMPLED | RANDOM
+"""A trace that begins here is sampled, and its ID is random (W3C Trace Context level 2)."""
+
+
+class LightTracer(Tracer):
+    """Makes light spans under one instrumentation scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: "trace._Links" = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> Span:
+        """A span under the current one (or the one in `context`); it is not made the current one."""
+        if not RUNTIME.enabled:
+            return trace.INVALID_SPAN
+        span = start_span(self._scope, name, KIND[kind], CURRENT.get() if context is None else context)
+        if attributes:
+            span.set_attributes(attributes)
+        for link in links or ():
+            span.add_link(link.context, link.attributes)
+        if start_time is not None:
+            span.start_ns = start_time
+        if not record_exception:
+            span.records_exception = False
+        if not set_status_on_exception:
+            span.sets_status_on_exception = False
+        return span
+
+    @_agnosticcontextmanager
+    def start_as_current_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: "trace._Links" = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> Iterator[Span]:
+        """A span that is the current one inside the `with` block, or inside the decorated function, async or not."""
+        span = self.start_span(
+            name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+        )
+        token = CURRENT.set(Context({**CURRENT.get(), SPAN_KEY: span}))
+        try:
+            yield span
+        except Exception as error:
+            if isinstance(span, LightSpan):
+                span.fail(error)
+            raise
+        finally:
+            restore(token)
+            if end_on_exit:
+                span.end()
+
+
+class LightTracerProvider(TracerProvider):
+    """OpenTelemetry's way in: set once as the process's provider, whatever `configure()` says later."""
+
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Tracer:
+        """A tracer whose spans name the given library as their scope. A scope's attributes are not kept."""
+        return LightTracer(Scope(instrumenting_module_name, instrumenting_library_version or "", schema_url or ""))
+
+
+OWN_SCOPE: Final = Scope("clew", VERSION)
+"""The scope of the spans that clew makes by itself."""
+
+
+def get_tracer(name: str) -> Tracer:
+    """A tracer for own spans: `with get_tracer("orders").start_as_current_span("price the cart"): ...`."""
+    return LightTracer(Scope(name))
+
+
+def start_span(scope: Scope, name: str, kind: int, context: Context) -> LightSpan:
+    """A span under the one in `context`, or a new trace's first; a `LightSpan` whoever made its parent."""
+    parent = context.get(SPAN_KEY)
+    if isinstance(parent, LightSpan):
+        span = LightSpan(scope, name, kind, parent.trace_id)
+        span.parent_id = parent.span_id
+        span.trace_flags = parent.trace_flags
+        span.trace_state = parent.trace_state
+    else:
+        span = _under_foreign(parent.get_span_context() if isinstance(parent, Span) else None, scope, name, kind)
+    # A trace that begins outside of any request is a request of its own: a job can be followed like a call.
+    span.correlation_id = correlation_id_of(context) or f"{span.trace_id:032x}"
+    return span
+
+
+def _under_foreign(parent: SpanContext | None, scope: Scope, name: str, kind: int) -> LightSpan:
+    if parent is None or not parent.is_valid:
+        span = LightSpan(scope, name, kind, new_trace_id())
+        span.trace_flags = ROOT_FLAGS
+        return span
+    span = LightSpan(scope, name, kind, parent.trace_id)
+    span.parent_id = parent.span_id
+    span.trace_flags = int(parent.trace_flags)
+    span.trace_state = parent.trace_state.to_header() or None
+    span.is_parent_remote = parent.is_remote
+    return span
