@@ -70,7 +70,8 @@ def rabbitmq_url(servers: _Servers) -> str:
     return servers.get("RabbitMQ", rabbitmq.start).url
 
 
-@pytest.fixture(scope="session")
+# One a module: while it is open, Playwright's event loop counts as running, and `asyncio.run` fails.
+@pytest.fixture(scope="module")
 def _browser() -> Iterator[Browser | ServerMissingError]:
     try:
         executable = chromium_server.find()

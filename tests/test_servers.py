@@ -56,8 +56,9 @@ def test_elasticsearch_keeps_a_log_under_our_templates_to_the_nanosecond(elastic
 
 
 def test_zipkin_keeps_a_span(zipkin_url: str) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
     span = {
-        "traceId": "0af7651916cd43dd8448eb211c80319c",
+        "traceId": trace_id,
         "id": "b7ad6b7169203331",
         "name": "get /stock",
         "timestamp": int(time.time() * 1e6),
@@ -69,7 +70,7 @@ def test_zipkin_keeps_a_span(zipkin_url: str) -> None:
     with urllib.request.urlopen(post) as answer:
         assert answer.status == 202
 
-    found = _trace_from(zipkin_url, span["traceId"])
+    found = _trace_from(zipkin_url, trace_id)
 
     assert [(each["name"], each["duration"]) for each in found] == [("get /stock", 1500)]
 

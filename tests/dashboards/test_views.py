@@ -2,7 +2,7 @@
 
 import pytest
 
-from clew_collector.model import Counts, Page
+from clew_collector.model import Counts, Page, SpanEvent
 from clew_dashboards.filters import read_filters
 from clew_dashboards.health import Health
 from clew_dashboards.palette import HUES, Palette
@@ -10,7 +10,7 @@ from clew_dashboards.views.details import MAX_VALUE_CHARS, details
 from clew_dashboards.views.health import health_page
 from clew_dashboards.views.request import header
 from clew_dashboards.views.requests import lines, request_list
-from clew_dashboards.views.values import type_name, value_text
+from clew_dashboards.views.values import event_text, type_name, value_text
 from clew_dashboards.views.waterfall import waterfall
 from clew_dashboards.wording import duration_text, offset_text, size_text, utc_text
 from tests.dashboards.builders import START_NS, a_log, a_request, a_span, a_summary, an_exception
@@ -195,3 +195,23 @@ def test_health_has_a_sentence(health: Health, calm: bool, word: str) -> None:
 
     assert page.calm is calm
     assert word in page.sentence
+
+
+def test_an_outgoing_call_says_where_it_went_and_nothing_else_does() -> None:
+    url = {"url.full": "http://payments:8853/payments/17?card=1"}
+    rows = waterfall(
+        a_request([a_span("POST", kind="client", attributes=url), a_span("GET /x", kind="server", attributes=url)], []),
+        hue_of=one_hue,
+    ).rows
+
+    assert [row.fields for row in rows] == ["payments:8853/payments/17", ""]
+
+
+def test_an_exception_is_named_without_its_module() -> None:
+    event = SpanEvent(
+        time_ns=START_NS,
+        name="exception",
+        attributes={"exception.type": "shop.errors.Declined", "exception.message": "no funds"},
+    )
+
+    assert event_text(event, max_chars=100) == "Declined: no funds"

@@ -149,6 +149,7 @@ class ShopInProcess:
                 "WHERE state = 'reserved' GROUP BY product_id",
             )
         )
+        assert min(on_shelves.values()) >= 0
         for article in ARTICLES:
             assert on_shelves[article.id] + sold.get(article.id, 0) == article.target_stock
 

@@ -15,7 +15,7 @@ def java_homes() -> tuple[tuple[int, Path], ...]:
     candidates += sorted(Path("/usr/lib/jvm").glob("*"))
     if on_path := shutil.which("java"):
         candidates.append(Path(on_path).resolve().parents[1])
-    found = {}
+    found: dict[int, Path] = {}
     for home in candidates:
         version = _major_version(home / "bin" / "java")
         if version is not None:

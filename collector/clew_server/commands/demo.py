@@ -97,7 +97,7 @@ def _welcome(collector: Collector, gateway: Service) -> str:
         f"               payments that their provider refused: the error, its stack, and who felt it\n"
         f"  A slow one   {collector.dashboard_url}/requests?min_duration_ms=700\n"
         f"               large orders: look for the longest bar\n"
-        f"  Make one     curl -i -H 'X-Request-ID: my-first-request' {gateway.url}/products/1\n"
+        f"  Make one     curl -i -H 'X-Request-ID: my-first-request' {gateway.url}/products/teapot-iron\n"
         f"               then open {collector.dashboard_url}/requests/my-first-request\n"
         f"               or run: clew request my-first-request\n"
         f"\n"

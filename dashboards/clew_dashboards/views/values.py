@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
+from clew.fields import URL_FULL
 from clew_collector.json_form import value_to_json
-from clew_collector.model import Attributes, LogRecord, SpanEvent, Value
+from clew_collector.model import Attributes, LogRecord, Span, SpanEvent, Value
 
 _TYPES: Final[dict[type, str]] = {
     str: "string",
@@ -62,13 +63,21 @@ def log_fields(log: LogRecord, *, max_chars: int) -> str:
     return _joined(_telling(log.attributes), max_chars)
 
 
+def span_fields(span: Span, *, max_chars: int) -> str:
+    """Where an outgoing HTTP call went: its span is named by the method alone."""
+    url = span.attributes.get(URL_FULL)
+    if span.kind != "client" or not isinstance(url, str):
+        return ""
+    return brief_text(url.partition("://")[2].partition("?")[0], max_chars=max_chars)
+
+
 def event_text(event: SpanEvent, *, max_chars: int) -> str:
     """What happened, in a line: `TypeError: no such cart` for an exception, else its name."""
     if event.name != "exception":
         return event.name[:max_chars]
-    parts = (event.attributes.get("exception.type"), event.attributes.get("exception.message"))
-    said = [brief_text(part, max_chars=max_chars) for part in parts if part]
-    return ": ".join(said) or "exception"
+    name = value_text(event.attributes.get("exception.type")).rpartition(".")[2]
+    message = brief_text(event.attributes.get("exception.message"), max_chars=max_chars)
+    return ": ".join(filter(None, (name[:max_chars], message))) or "exception"
 
 
 def event_fields(event: SpanEvent, *, max_chars: int) -> str:

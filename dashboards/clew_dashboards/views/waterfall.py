@@ -7,7 +7,7 @@ from typing import Final, Literal
 from clew_collector.model import ERROR_SEVERITY, WARN_SEVERITY, LogRecord, Request, Span, SpanEvent, record
 from clew_dashboards.views.axis import Axis, Tick, axis_of, ticks_of
 from clew_dashboards.views.tree import Entry, in_causal_order, is_error, trace_of
-from clew_dashboards.views.values import brief_text, event_fields, event_text, log_fields
+from clew_dashboards.views.values import brief_text, event_fields, event_text, log_fields, span_fields
 from clew_dashboards.wording import duration_text, offset_text, utc_text
 
 MAX_ROWS: Final = 5_000
@@ -136,7 +136,7 @@ class _RowBuilder:
             hue=self._hue_of(span.service),
             label="",
             text=span.name[:_MAX_NAME_CHARS] or "(no name)",
-            fields="",
+            fields=span_fields(span, max_chars=_MAX_FIELD_CHARS),
             at_percent=at,
             width_percent=0.0 if at is None else round(max(0.0, end - at), 4),
             timing="no end reported" if span.duration_ns is None else duration_text(span.duration_ns),
