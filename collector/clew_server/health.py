@@ -26,6 +26,7 @@ def read_health(store: Store, spool_path: Path, *, now_ns: int) -> Health:
     return Health(
         stored=store.counts(),
         accepted=tallies["accepted"],
+        duplicate=tallies["duplicate"],
         refused=tallies["refused"],
         dropped=tallies["dropped"],
         spool_payloads=depth.payloads,

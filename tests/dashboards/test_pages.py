@@ -272,6 +272,7 @@ def test_health_says_what_is_known() -> None:
         accepted={"logs": 3, "spans": 2},
         refused={"too_large": 1},
         dropped={},
+        duplicate={"logs": 7},
         spool_payloads=4,
         spool_bytes=1000,
         oldest_age_s=1.5,
@@ -281,11 +282,29 @@ def test_health_says_what_is_known() -> None:
     assert asked.get("/health?format=json").json() == {
         "stored": {"logs": 3, "spans": 2},
         "accepted": {"logs": 3, "spans": 2},
+        "duplicate": {"logs": 7},
         "refused": {"too_large": 1},
         "dropped": {},
         "spool": {"payloads": 4, "bytes": 1000, "oldest_age_s": 1.5},
     }
     assert "1 refused (too large)" in asked.get("/health").text
+
+
+def test_lists_for_other_programs_are_json_without_asking_for_it() -> None:
+    asked = client(a_request([a_span(service="orders")], [a_log("first"), a_log("second", at_ms=9)]))
+
+    logs, services = asked.get("/logs?limit=1"), asked.get("/services")
+
+    assert [log["body"] for log in logs.json()["items"]] == ["second"]
+    assert services.json() == {"items": ["orders"], "next": None}
+
+
+@pytest.mark.parametrize("query", ["min_severity=loud", "limit=0", "q=error", "from=yesterday"])
+def test_a_list_of_logs_refuses_what_it_does_not_understand(query: str) -> None:
+    answer = client().get(f"/logs?{query}")
+
+    assert answer.status_code == 422
+    assert query.partition("=")[0] in answer.json()["error"]
 
 
 def test_health_without_a_collector_counts_what_is_stored() -> None:

@@ -28,6 +28,7 @@ def health_to_json(health: Health) -> dict[str, object]:
     return {
         "stored": {"logs": health.stored.logs, "spans": health.stored.spans},
         "accepted": dict(health.accepted),
+        "duplicate": dict(health.duplicate),
         "refused": dict(health.refused),
         "dropped": dict(health.dropped),
         "spool": {

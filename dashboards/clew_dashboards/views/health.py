@@ -35,6 +35,7 @@ def health_page(health: Health) -> HealthPage:
         Group(title="Can be asked for now", counts=stored, empty=""),
         Group(title="Waiting to be stored", counts=_spool_counts(health), empty=""),
         Group(title="Accepted so far", counts=_counts(health.accepted), empty="nothing yet"),
+        Group(title="Sent again, kept once", counts=_counts(health.duplicate), empty="nothing"),
         Group(title="Refused, by reason", counts=_counts(health.refused), empty="nothing"),
         Group(title="Dropped, by reason", counts=_counts(health.dropped), empty="nothing"),
     )
