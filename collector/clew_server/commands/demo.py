@@ -1,5 +1,6 @@
 """`clew demo`: a shop of four services with traffic, and clew watching it."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -56,6 +57,7 @@ def demo(
         if not supervisor.stopping:
             print(_welcome(collector, gateway_of(shop)), flush=True)
         status = supervisor.watch()
+        print("\nclosing the shop", flush=True)
     finally:
         supervisor.stop()
         lock.release()
@@ -99,9 +101,14 @@ def _welcome(collector: Collector, gateway: Service) -> str:
         f"               large orders: look for the longest bar\n"
         f"  Make one     curl -i -H 'X-Request-ID: my-first-request' {gateway.url}/products/teapot-iron\n"
         f"               then open {collector.dashboard_url}/requests/my-first-request\n"
-        f"               or run: clew request my-first-request\n"
+        f"               or run: {_command()} request my-first-request\n"
         f"\n"
         f"  OTLP/HTTP    {collector.otlp_url}\n"
         f"  Data, logs   {collector.config.data}\n"
         f"Ctrl-C stops all of it."
     )
+
+
+def _command() -> str:
+    """How this `clew` is called: by its name, or by its path where the name is not known to the shell."""
+    return "clew" if shutil.which("clew") else sys.argv[0]

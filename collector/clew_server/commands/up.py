@@ -61,6 +61,7 @@ def up(
         if not supervisor.stopping:
             print(addresses(collector), flush=True)
         status = supervisor.watch()
+        print("\nstopping; what was acknowledged is on disk", flush=True)
     finally:
         supervisor.stop()
         lock.release()
