@@ -7,6 +7,7 @@ structlog, httpx), so it is set up once and only replaced where settings have ch
 import atexit
 import logging
 import os
+import sys
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -28,7 +29,7 @@ from clew.logs.rendering import (
     set_root_handler,
 )
 from clew.resource import describe_process
-from clew.runtime import RUNTIME, discard
+from clew.runtime import EXIT_TIMEOUT_S, RUNTIME, discard
 from clew.settings import LogFormat, Settings, read_settings
 from clew.tracing import LightTracerProvider
 
@@ -138,6 +139,10 @@ class _Process:
         if RUNTIME.exporter is not None:
             RUNTIME.exporter.begin()
             _connect(RUNTIME.exporter)
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:
+            # Its children end without `atexit`, and forget what was to be done at their parent's end after this.
+            multiprocessing.register_after_fork(self, _finish_with_multiprocessing)
 
     def _replace_exporter(self, settings: Settings) -> None:
         self._stop_exporter(timeout_s=DEFAULT_TIMEOUT_S)
@@ -178,7 +183,14 @@ def _connect(exporter: Exporter) -> None:
 
 def _finish() -> None:
     if RUNTIME.exporter is not None:
-        RUNTIME.exporter.finish(timeout_s=DEFAULT_TIMEOUT_S)
+        RUNTIME.exporter.finish(timeout_s=EXIT_TIMEOUT_S)
+
+
+def _finish_with_multiprocessing(_process: _Process) -> None:
+    from multiprocessing.util import Finalize
+
+    # Any priority will do: without one it is not called when the child ends.
+    Finalize(None, _finish, exitpriority=0)
 
 
 def _set_tracer_provider() -> None:

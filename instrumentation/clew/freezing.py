@@ -27,7 +27,7 @@ def freeze(value: object) -> Frozen:
     if kind is str:
         return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]  # type: ignore[arg-type, index, return-value]
     if kind in PRIMITIVES:
-        return value if kind is not bytes else value[:MAX_TEXT]  # type: ignore[return-value, index]
+        return _plain(value)
     try:
         return _frozen(value, _Budget())
     except Exception:  # noqa: BLE001  (any code of the host may run here)
@@ -92,8 +92,13 @@ def _plain(value: object) -> Frozen:
         case str():
             return str.__str__(value)[:MAX_TEXT]
         case int():
-            return int.__int__(value)
+            return int.__int__(value) if -(1 << 63) <= value < 1 << 63 else _large_number(value)
         case float():
             return float.__float__(value)
         case _:
             return bytes(value)[:MAX_TEXT]  # type: ignore[call-overload, no-any-return]
+
+
+def _large_number(number: int) -> str:
+    """A number that OTLP cannot hold, as text; Python refuses to print the largest ones."""
+    return str(number) if number.bit_length() < 4_096 else unreadable(number)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from clew.spans import LightSpan
 
 
+EXIT_TIMEOUT_S: Final = 1.5
+"""How long a process that ends waits for the collector. It is to be gone in 2 s, with all else that it has to do."""
+
+
 def discard(_record: object) -> None:
     """Take a span or a log and forget it: what happens before `configure()`."""
 

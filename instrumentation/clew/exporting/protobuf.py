@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from struct import Struct
 from typing import Final
 
-from clew.freezing import Frozen, safe_text, unreadable
+from clew.freezing import Frozen, safe_text
 
 _MASK_64: Final = 0xFFFF_FFFF_FFFF_FFFF
 _MAX_CACHED: Final = 8_192
@@ -56,7 +56,7 @@ def any_value(value: Frozen) -> bytes:
     if kind is bool:
         return b"\x10\x01" if value else b"\x10\x00"
     if kind is int:
-        return _integer(value)  # type: ignore[arg-type]
+        return b"\x18" + varint(value & _MASK_64)  # type: ignore[operator]
     if kind is float:
         return b"\x21" + _double(value)
     if value is None:
@@ -93,11 +93,3 @@ def key_value(tag: bytes, key: str, value: Frozen) -> bytes:
 
 def _key_value_body(key: str, value: Frozen) -> bytes:
     return text(b"\x0a", key) + message(b"\x12", any_value(value))
-
-
-def _integer(value: int) -> bytes:
-    if -(1 << 63) <= value < 1 << 63:
-        return b"\x18" + varint(value & _MASK_64)
-    # OTLP has no larger numbers; Python refuses to print the largest ones.
-    digits = str(value) if value.bit_length() < 4_096 else unreadable(value)
-    return text(b"\x0a", digits)

@@ -59,7 +59,7 @@ class ClewMiddleware:
             await self.app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _read_headers(scope["headers"])
+        headers = _read_headers(scope.get("headers") or ())
         outer = CURRENT.get()
         span = _start_server_span(scope.get("method", "GET"), headers, outer)
         correlation_id, context = _enter(span, headers, outer)

@@ -8,9 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from clew.runtime import RUNTIME
-
-FLUSH_TIMEOUT_S: Final = 2.0
+from clew.runtime import EXIT_TIMEOUT_S, RUNTIME
 
 Message = MutableMapping[str, Any]
 _ENDINGS: Final = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
@@ -45,7 +43,7 @@ async def serve_lifespan(
 
 
 async def flush_before_exit() -> None:
-    """Wait for the exporter, for at most `FLUSH_TIMEOUT_S`, without stopping the event loop where that is possible."""
+    """Wait for the exporter, for at most `EXIT_TIMEOUT_S`, without stopping the event loop where that is possible."""
     exporter = RUNTIME.exporter
     if exporter is None:
         return
@@ -53,9 +51,9 @@ async def flush_before_exit() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         # Another kind of event loop: nothing else is left to run on it anyway.
-        exporter.finish(timeout_s=FLUSH_TIMEOUT_S)
+        exporter.finish(timeout_s=EXIT_TIMEOUT_S)
         return
-    await asyncio.to_thread(exporter.finish, timeout_s=FLUSH_TIMEOUT_S)
+    await asyncio.to_thread(exporter.finish, timeout_s=EXIT_TIMEOUT_S)
 
 
 async def _empty_lifespan(

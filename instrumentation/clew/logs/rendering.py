@@ -134,7 +134,8 @@ class _Careful:
 
     def __call__(self, logger: Any, method_name: str, event_dict: MutableMapping[str, Any]) -> str:
         try:
-            return self._renderer(logger, method_name, event_dict)
+            # A copy: renderers take out what they have written.
+            return self._renderer(logger, method_name, {**event_dict})
         except Exception:  # noqa: BLE001  (any code of the host may run in there)
             return _to_json(event_dict)
 

@@ -1,0 +1,239 @@
+import logging
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+import clew
+from clew.exporting import counters
+from clew.exporting.exporter import MAX_QUEUED_RECORDS
+from clew.exporting.queue import BoundedQueue
+from clew.runtime import RUNTIME
+from tests.instrumentation.fake_collector import FakeCollector, Reply, attributes_of
+
+
+def make_span(name: str = "work") -> None:
+    clew.get_tracer("test").start_span(name).end()
+
+
+def closed_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_requests_look_as_otlp_says(collector: FakeCollector) -> None:
+    clew.configure(
+        service="orders",
+        version="1.2",
+        environment="test",
+        endpoint=collector.url + "/base/",
+        headers={"x-api-key": "secret"},
+    )
+
+    make_span()
+    logging.getLogger("shop").warning("hello")
+    assert clew.flush()
+
+    assert {path for path, _, _ in collector.requests} == {"/base/v1/traces", "/base/v1/logs"}
+    for _, headers, _ in collector.requests:
+        assert headers["Content-Type"] == "application/x-protobuf"
+        assert headers["x-api-key"] == "secret"
+    resource = attributes_of(collector.trace_requests[0].resource_spans[0].resource.attributes)
+    assert resource.pop("service.instance.id")
+    assert resource == {
+        "service.name": "orders",
+        "service.version": "1.2",
+        "deployment.environment.name": "test",
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "clew",
+        "telemetry.sdk.version": clew.__version__,
+        "host.name": socket.gethostname(),
+        "process.pid": os.getpid(),
+    }
+
+
+def test_large_batches_are_compressed_and_share_a_connection(exported: FakeCollector) -> None:
+    for _ in range(1_200):
+        make_span()
+
+    assert clew.flush()
+
+    assert len(exported.spans) == 1_200
+    assert all(headers.get("Content-Encoding") == "gzip" for _, headers, _ in exported.requests)
+    assert exported.connections == 1
+
+
+def test_records_are_sent_without_anybody_asking(exported: FakeCollector) -> None:
+    make_span()
+
+    exported.wait_for(lambda: exported.spans)
+
+
+def test_a_full_batch_does_not_wait_for_the_clock(exported: FakeCollector) -> None:
+    begin_s = time.monotonic()
+
+    for _ in range(600):
+        make_span()
+    exported.wait_for(lambda: exported.spans)
+
+    assert time.monotonic() - begin_s < 0.9
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_refused_batch_is_sent_again(exported: FakeCollector, status: int) -> None:
+    exported.replies = [Reply(status)]
+
+    make_span()
+    clew.flush()
+    exported.wait_for(lambda: exported.spans)
+
+    assert clew.flush()
+    assert len(exported.spans) == 1
+    assert counters()["spans"].sent == 1
+
+
+def test_retry_after_is_honoured(exported: FakeCollector) -> None:
+    exported.replies = [Reply(429, (("Retry-After", "2"),))]
+    begin_s = time.monotonic()
+
+    make_span()
+    clew.flush()
+    exported.wait_for(lambda: exported.spans)
+
+    assert time.monotonic() - begin_s >= 1.9
+
+
+def test_a_rejected_batch_is_dropped_and_counted(exported: FakeCollector) -> None:
+    exported.replies = [Reply(400)]
+
+    make_span("bad")
+    clew.flush()
+    make_span("good")
+    clew.flush()
+
+    assert [span.name for span in exported.spans] == ["good"]
+    assert counters()["spans"].dropped == {"rejected": 1}
+
+
+def test_one_signal_being_refused_does_not_stop_the_other(exported: FakeCollector) -> None:
+    exported.replies = [Reply(503, (("Retry-After", "30"),))]
+
+    make_span()
+    clew.flush()
+    logging.getLogger("shop").warning("still here")
+    clew.flush()
+
+    assert len(exported.logs) == 1
+
+
+def test_a_connection_that_the_collector_closed_is_opened_again(exported: FakeCollector) -> None:
+    exported.replies = [Reply(200, (("Connection", "close"),))]
+
+    make_span()
+    assert clew.flush()
+    make_span()
+    assert clew.flush()
+
+    assert len(exported.spans) == 2
+    assert counters()["spans"].sent == 2
+
+
+def test_an_outage_is_one_line_that_is_not_exported_itself(
+    collector: FakeCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "clew")
+    clew.configure(service="orders", endpoint=collector.url)
+    collector.replies = [Reply(503)] * 3
+
+    make_span()
+    for _ in range(3):
+        clew.flush()
+    assert clew.flush()
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "clew"]
+    assert len(lines) == 2
+    assert "does not take" in lines[0]
+    assert "takes spans and logs again" in lines[1]
+    assert collector.logs == []
+
+
+def test_too_much_is_dropped_and_counted_without_slowing_the_service() -> None:
+    clew.configure(service="orders", endpoint=closed_port())
+    make_span()
+    clew.flush()
+
+    begin_s = time.monotonic()
+    for _ in range(MAX_QUEUED_RECORDS + 100):
+        make_span()
+    took_s = time.monotonic() - begin_s
+
+    assert took_s < 2
+    assert counters()["spans"].dropped["queue_full"] >= 99
+    assert counters()["spans"].waiting >= MAX_QUEUED_RECORDS
+
+
+def test_a_record_that_cannot_be_encoded_does_not_take_the_others_along(exported: FakeCollector) -> None:
+    span = clew.get_tracer("test").start_span("broken")
+    span.name = None  # type: ignore[attr-defined]
+    span.end()
+    make_span("whole")
+
+    assert clew.flush()
+
+    assert [span.name for span in exported.spans] == ["whole"]
+    assert counters()["spans"].dropped == {"not_encoded": 1}
+
+
+def test_flush_says_no_when_the_collector_hangs(exported: FakeCollector) -> None:
+    exported.replies = [Reply(None)]
+    make_span()
+
+    begin_s = time.monotonic()
+    flushed = clew.flush(timeout_s=0.2)
+
+    assert not flushed
+    assert time.monotonic() - begin_s < 1
+
+
+def test_shutdown_is_bounded_and_counts_what_was_left(collector: FakeCollector) -> None:
+    clew.configure(service="orders", endpoint=collector.url)
+    exporter = RUNTIME.exporter
+    assert exporter is not None
+    collector.replies = [Reply(None)]
+    make_span()
+
+    begin_s = time.monotonic()
+    clew.shutdown(timeout_s=0.3)
+
+    assert time.monotonic() - begin_s < 1
+    assert exporter.counters()["spans"].dropped == {"shut_down": 1}
+    make_span()
+    assert exporter.counters()["spans"].waiting == 0
+
+
+def test_many_threads_lose_nothing(exported: FakeCollector) -> None:
+    def work() -> None:
+        for _ in range(500):
+            make_span()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert clew.flush(10)
+    assert len({span.span_id for span in exported.spans}) == 4_000
+
+
+def test_a_queue_keeps_the_oldest_records() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(max_records=3, batch_records=2, wake=lambda: None)
+
+    for number in range(5):
+        queue.put(number)
+
+    assert queue.take(10) == [0, 1, 2]
+    assert queue.dropped == 2
