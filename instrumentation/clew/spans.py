@@ -47,6 +47,16 @@ class Scope:
         self.schema_url = schema_url
 
 
+class AlikeAttributes:
+    """Attributes that many spans have alike, kept by whoever makes them; the encoder writes them once for all."""
+
+    __slots__ = ("encoded", "values")
+
+    def __init__(self, values: Mapping[str, Frozen]) -> None:
+        self.values = values
+        self.encoded: bytes | None = None
+
+
 class LightSpan(Span):
     """One operation of this process. Once it has ended, nothing changes it any more."""
 
@@ -64,7 +74,7 @@ class LightSpan(Span):
     dropped_attributes: int = 0
     dropped_events: int = 0
     dropped_links: int = 0
-    describe: Callable[["LightSpan"], dict[str, Frozen]] | None = None
+    describe: Callable[["LightSpan"], tuple[AlikeAttributes, list[tuple[str, Frozen]]]] | None = None
     """Makes more attributes out of `details`, on the export thread."""
     details: Any = None
     records_exception: bool = True

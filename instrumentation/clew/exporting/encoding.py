@@ -13,7 +13,7 @@ from clew import fields
 from clew.exporting.protobuf import any_value, attributes, fixed32, fixed64, key_value, message, text, varint
 from clew.freezing import Frozen
 from clew.logs.record import LogRecord
-from clew.spans import LightSpan, Scope, SpanEvent, SpanLink
+from clew.spans import AlikeAttributes, LightSpan, Scope, SpanEvent, SpanLink
 
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
@@ -43,7 +43,9 @@ def encode_span(span: LightSpan) -> bytes:
     end_ns = span.start_ns if span.end_ns is None else span.end_ns
     parts += (text(b"\x2a", span.name), b"\x30", varint(span.kind))
     parts += (b"\x39", fixed64(span.start_ns), b"\x41", fixed64(end_ns))
-    parts += [key_value(b"\x4a", key, value) for key, value in _span_attributes(span).items()]
+    if span.describe is not None:
+        parts += _encode_described(*span.describe(span), own=span.attributes)
+    parts += [key_value(b"\x4a", key, value) for key, value in span.attributes.items()]
     if span.correlation_id is not None and fields.CORRELATION_ID not in span.attributes:
         parts.append(_correlation(b"\x4a", span.correlation_id))
     if span.dropped_attributes:
@@ -87,14 +89,15 @@ def _encode_scope(name: str, version: str, schema_url: str, records: list[bytes]
     return message(b"\x12", message(b"\x0a", scope) + b"".join(records) + tail)
 
 
-def _span_attributes(span: LightSpan) -> Mapping[str, Frozen]:
-    own = span.attributes
-    if span.describe is None:
-        return own
-    described = span.describe(span)
-    # What the service set by itself wins.
-    described.update(own)
-    return described
+def _encode_described(
+    alike: AlikeAttributes, other: list[tuple[str, Frozen]], *, own: Mapping[str, Frozen]
+) -> list[bytes]:
+    """The attributes that were made out of a span's details, but for those that the service set by itself."""
+    if own and not own.keys().isdisjoint(alike.values):
+        return [key_value(b"\x4a", key, value) for key, value in (*alike.values.items(), *other) if key not in own]
+    if alike.encoded is None:
+        alike.encoded = attributes(b"\x4a", alike.values)
+    return [alike.encoded, *[key_value(b"\x4a", key, value) for key, value in other if key not in own]]
 
 
 def _encode_event(event: SpanEvent) -> bytes:

@@ -201,19 +201,21 @@ def _end(
         span.name = f"{method} {route}"
     if status_code >= 500 and not span.status:
         span.status = STATUS_ERROR
-    # In the order of `HttpRequest`, which the export thread makes of it.
+    # `http_server.Details`, which the export thread makes attributes of.
     span.details = (
-        method,
-        scope.get("scheme", "http"),
+        (
+            method,
+            scope.get("scheme", "http"),
+            scope.get("http_version", "1.1"),
+            headers.get(_HOST),
+            headers.get(_USER_AGENT),
+            route,
+            status_code,
+            error_type,
+        ),
         scope["path"],
         scope.get("query_string", b""),
-        scope.get("http_version", "1.1"),
         scope.get("client"),
-        headers.get(_HOST),
-        headers.get(_USER_AGENT),
-        route,
-        status_code,
-        error_type,
     )
     span.describe = describe_request
     span.end(exchange.ended_ns)

@@ -11,21 +11,18 @@ from typing import Any, Final, NamedTuple
 from clew import fields
 from clew.freezing import Frozen
 from clew.redaction import redact_query
-from clew.spans import LightSpan
+from clew.spans import AlikeAttributes, LightSpan
 
 KNOWN_METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 """Others are `_OTHER`: a client chooses the method, and must not choose how many operations a service has."""
 
 
-class HttpRequest(NamedTuple):
-    """What a server knows of a request and its response, as it came."""
+class Exchange(NamedTuple):
+    """What many requests and their responses have alike, as it came."""
 
     method: str
     scheme: str
-    path: str
-    query: bytes
     http_version: str
-    client: tuple[str, int] | None
     host: bytes | None
     user_agent: bytes | None
     route: str | None
@@ -34,37 +31,46 @@ class HttpRequest(NamedTuple):
     error_type: str | None
 
 
-def describe_request(span: LightSpan) -> dict[str, Frozen]:
-    """The attributes of a span whose `details` are the values of an `HttpRequest`."""
-    method, scheme, path, query, http_version, client, host, user_agent, route, status_code, error_type = HttpRequest(
-        *span.details
-    )
-    known_method = method if method in KNOWN_METHODS else "_OTHER"
+Details = tuple[tuple[Any, ...], str, bytes, tuple[str, int] | None]
+"""The values of an `Exchange`, the path, the query, and the client's address and port."""
+
+
+def describe_request(span: LightSpan) -> tuple[AlikeAttributes, list[tuple[str, Frozen]]]:
+    """The attributes of a span whose `details` are `Details`."""
+    details: Details = span.details
+    exchange, path, query, client = details
+    other: list[tuple[str, Frozen]] = [(fields.URL_PATH, path)]
+    if query:
+        other.append(("url.query", redact_query(query.decode("latin-1"))))
+    if client:
+        other.append(("client.address", client[0]))
+    return _describe_alike(exchange), other
+
+
+@lru_cache(maxsize=1_024)
+def _describe_alike(values: tuple[Any, ...]) -> AlikeAttributes:
+    exchange = Exchange(*values)
+    known_method = exchange.method if exchange.method in KNOWN_METHODS else "_OTHER"
     described: dict[str, Frozen] = {
         fields.HTTP_METHOD: known_method,
-        "url.scheme": scheme,
-        fields.URL_PATH: path,
-        "network.protocol.version": http_version,
+        "url.scheme": exchange.scheme,
+        "network.protocol.version": exchange.http_version,
     }
-    if known_method is not method:
-        described["http.request.method_original"] = method
-    if route is not None:
-        described[fields.HTTP_ROUTE] = route
-    if status_code:
-        described[fields.HTTP_STATUS_CODE] = status_code
-    if query:
-        described["url.query"] = redact_query(query.decode("latin-1"))
-    if client:
-        described["client.address"] = client[0]
-    if host:
-        described.update(_server(host))
-    if user_agent:
-        described["user_agent.original"] = user_agent.decode("latin-1")
-    if error_type is not None:
-        described[fields.ERROR_TYPE] = error_type
-    elif status_code >= 500:
-        described[fields.ERROR_TYPE] = str(status_code)
-    return described
+    if known_method is not exchange.method:
+        described["http.request.method_original"] = exchange.method
+    if exchange.route is not None:
+        described[fields.HTTP_ROUTE] = exchange.route
+    if exchange.status_code:
+        described[fields.HTTP_STATUS_CODE] = exchange.status_code
+    if exchange.host:
+        described.update(_server(exchange.host))
+    if exchange.user_agent:
+        described["user_agent.original"] = exchange.user_agent.decode("latin-1")
+    if exchange.error_type is not None:
+        described[fields.ERROR_TYPE] = exchange.error_type
+    elif exchange.status_code >= 500:
+        described[fields.ERROR_TYPE] = str(exchange.status_code)
+    return AlikeAttributes(described)
 
 
 def route_template(scope: Mapping[str, Any]) -> str | None:
@@ -102,7 +108,6 @@ def _mounts(scope: Mapping[str, Any]) -> str:
     return "/".join(f"{{{names[part]}}}" if part in names else part for part in mounted.split("/"))
 
 
-@lru_cache(maxsize=1_024)
 def _server(host: bytes) -> Mapping[str, Frozen]:
     """Address and port of a `Host` header."""
     name = host.decode("latin-1")
