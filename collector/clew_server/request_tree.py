@@ -7,7 +7,7 @@ from datetime import datetime
 from rich.console import Group
 from rich.text import Text
 
-from clew.fields import EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE, EXCEPTION_TYPE
+from clew.fields import EXCEPTION_MESSAGE, EXCEPTION_TYPE
 from clew_collector.model import ERROR_SEVERITY, WARN_SEVERITY, Attributes, LogRecord, Request, Span, Value
 
 _SERVICE_COLORS = ("blue", "green", "magenta", "cyan", "yellow", "bright_blue", "bright_magenta", "bright_cyan")
@@ -103,11 +103,18 @@ def _span_row(span: Span, request: Request, depth: int, colors: dict[str, str]) 
 def _log_row(log: LogRecord, request: Request, depth: int) -> Text:
     row = _start(log.time_ns, request, depth)
     style = "red" if log.severity_number >= ERROR_SEVERITY else "yellow" if log.severity_number >= WARN_SEVERITY else ""
-    row.append(f"{(log.severity_text or 'log').upper()[:5]:<5} ", style=f"bold {style}".strip())
+    row.append(f"{_level(log):<5} ", style=f"bold {style}".strip())
     row.append(_text(log.body), style=style)
     if EXCEPTION_TYPE in log.attributes:
         row.append(f"  {_exception_line(log.attributes)}", style="red")
     return row
+
+
+def _level(log: LogRecord) -> str:
+    """The name of the range that the severity number lies in (OpenTelemetry logs data model)."""
+    if not 1 <= log.severity_number <= 24:
+        return log.severity_text.upper()[:5] or "LOG"
+    return ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")[(log.severity_number - 1) // 4]
 
 
 def _exception_rows(span: Span, depth: int) -> Iterator[Text]:
@@ -115,13 +122,12 @@ def _exception_rows(span: Span, depth: int) -> Iterator[Text]:
         if event.name != "exception":
             continue
         indent = " " * (11 + 2 * min(depth, _MAX_DEPTH_SHOWN))
-        stack = _text(event.attributes.get(EXCEPTION_STACKTRACE, "")).strip().splitlines()
-        last = stack[-1] if stack else _exception_line(event.attributes)
-        yield Text(f"{indent}{last}", style="red")
+        yield Text(f"{indent}{_exception_line(event.attributes)}", style="red")
 
 
 def _exception_line(attributes: Attributes) -> str:
-    return f"{_text(attributes.get(EXCEPTION_TYPE))}: {_text(attributes.get(EXCEPTION_MESSAGE))}"
+    name = _text(attributes.get(EXCEPTION_TYPE, "")).rpartition(".")[2]
+    return f"{name}: {_text(attributes.get(EXCEPTION_MESSAGE, ''))}"
 
 
 def _text(value: Value) -> str:
