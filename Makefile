@@ -1,12 +1,13 @@
 # Needs make and a Python >= 3.11; everything else is set up in .venv.
 
-PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
+PYTHON = $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help demo test lint format bench clean
 
 help: ## say what there is
@@ -24,7 +25,7 @@ lint: $(VENV)/.dev ## check style, types and what imports what
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-cache --quiet || $(BIN)/lint-imports --no-cache
+	@told=$$($(BIN)/lint-imports --no-cache) || { echo "$$told"; exit 1; }
 
 format: $(VENV)/.dev ## put the code into shape
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
@@ -43,5 +44,5 @@ $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(BIN)/p
 	@touch $@
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "clew needs Python 3.11 or newer with the venv module (on Debian: apt install python3-venv)" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@python="$(PYTHON)"; test -n "$$python" || { echo "clew needs Python 3.11 or newer with the venv module (on Debian: apt install python3-venv)" >&2; exit 1; }; \
+	$$python -m venv --clear $(VENV)

@@ -1,12 +1,14 @@
 """Real servers as fixtures, each started when the first test asks for it and shared by all."""
 
 import os
+import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from tests.servers import chromium as chromium_server
 from tests.servers import elasticsearch, rabbitmq, redis, zipkin
@@ -79,7 +81,11 @@ def _browser() -> Iterator[Browser | ServerMissingError]:
         yield error
         return
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(chromium_server.FLAGS))
+        try:
+            browser = playwright.chromium.launch(executable_path=executable, args=list(chromium_server.FLAGS))
+        except Error as error:
+            yield ServerMissingError(f"{executable} does not start: {error}")
+            return
         yield browser
         browser.close()
 
@@ -101,7 +107,32 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+def pytest_configure() -> None:
+    """End on SIGTERM as on Ctrl-C: with every fixture's clean-up."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say last what was not tested for lack of a server."""
     for (name, reason), count in _missing.items():
         terminalreporter.write_line(f"{count} tests without {name}: {reason}", yellow=True)
+
+
+_exit_status = 0
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Remember how the tests ended."""
+    global _exit_status
+    _exit_status = exitstatus
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Leave without taking the interpreter apart: pytest's closing line stays the last one.
+
+    DuckDB's binding writes a page about each object that outlives it, and Hypothesis keeps the tests' modules alive.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_exit_status)

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -53,6 +56,25 @@ def test_elasticsearch_keeps_a_log_under_our_templates_to_the_nanosecond(elastic
     assert again["items"][0]["create"]["status"] == 409
     assert [hit["_source"]["service"]["name"] for hit in found["hits"]["hits"]] == ["payments"]
     assert found["hits"]["hits"][0]["sort"] == ["2026-03-01T14:03:07.118000123Z"]
+
+
+def test_elasticsearch_keeps_attributes_whose_names_and_types_clash(elasticsearch_url: str) -> None:
+    client = Elasticsearch(elasticsearch_url)
+    install_templates(client)
+    clashing: list[dict[str, Any]] = [
+        {"http": "1.1", "size": 1},
+        {"http.method": "GET", "size": "large"},
+        {"http": {"method": "PUT"}},
+    ]
+
+    lines: list[dict[str, Any]] = []
+    for attributes in clashing:
+        lines += [{"create": {}}, {"@timestamp": "2026-03-01T14:03:07Z", "attributes": attributes}]
+    answer = client.bulk(index="logs-clew-clashes", operations=lines, refresh="wait_for")
+    found = client.search(index="logs-clew-clashes", query={"term": {"attributes.http.method": "PUT"}})
+
+    assert [item["create"]["status"] for item in answer["items"]] == [201, 201, 201]
+    assert [hit["_source"]["attributes"] for hit in found["hits"]["hits"]] == [{"http": {"method": "PUT"}}]
 
 
 def test_zipkin_keeps_a_span(zipkin_url: str) -> None:
@@ -110,6 +132,43 @@ def test_rabbitmq_greets_an_amqp_client(rabbitmq_url: str) -> None:
 
     assert b"RabbitMQ" in greeting
     assert b"AMQPLAIN" in greeting
+
+
+STARTS_A_SERVER = """
+import sys, time
+from pathlib import Path
+from tests.servers.processes import running, temporary_folder
+
+with temporary_folder("doomed") as folder, running(
+    ["/bin/sh", "-c", "sleep 300 & sleep 300"], name="doomed", is_ready=lambda: True, folder=folder
+) as pid:
+    print(pid, folder, flush=True)
+    time.sleep(300)
+"""
+
+
+def test_a_server_is_gone_when_the_test_run_was_killed() -> None:
+    test_run = subprocess.Popen(
+        [sys.executable, "-c", STARTS_A_SERVER], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    )
+    assert test_run.stdout is not None
+    pid, folder = test_run.stdout.readline().split()
+
+    test_run.kill()
+    test_run.communicate()
+
+    deadline_s = time.monotonic() + 20
+    while _group_lives(int(pid)) or Path(folder).exists():
+        assert time.monotonic() < deadline_s, f"process group {pid} or {folder} is still there"
+        time.sleep(0.05)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _trace_from(url: str, trace_id: str) -> list[dict[str, Any]]:

@@ -1,9 +1,8 @@
 """Servers as processes: on a free port, in a group of their own, ready before they are used, ended as a group."""
 
 import contextlib
-import ctypes
 import os
-import signal
+import random
 import socket
 import subprocess
 import sys
@@ -14,13 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from tests.servers.guard import end_group
 from tests.servers.missing import ServerMissingError
 
 READY_TIMEOUT_S = 90.0
-STOP_TIMEOUT_S = 10.0
 LOG_TAIL_LINES = 15
-_PR_SET_PDEATHSIG = 1
+GUARD = Path(__file__).with_name("guard.py")
+# Linux hands out 32768 and above to outgoing connections: such a port may be gone before its server has started.
+PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,11 @@ class Server:
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = random.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def running(
     is killed. Raises `ServerMissingError` with the end of its log if it does not get ready.
     """
     log = folder / f"{name}.log"
-    with log.open("wb") as output:
+    with _guarded(folder) as guard, log.open("wb") as output:
         process = subprocess.Popen(
             list(argv),
             env={**os.environ, **(env or {})},
@@ -73,14 +77,32 @@ def running(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             user=user,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            group=user,
+            extra_groups=None if user is None else [],
             cwd=folder,
         )
-    try:
-        _wait_until_ready(process, name=name, is_ready=is_ready, log=log)
-        yield process.pid
-    finally:
-        _end_group(process)
+        try:
+            guard.write(str(process.pid).encode())
+            guard.flush()
+            _wait_until_ready(process, name=name, is_ready=is_ready, log=log)
+            yield process.pid
+        finally:
+            end_group(process.pid)
+            process.wait()
+
+
+@contextmanager
+def _guarded(folder: Path) -> Iterator[IO[bytes]]:
+    """The pipe to a guard of a process group whose number is written into it (see guard.py)."""
+    argv = [sys.executable, "-I", str(GUARD), str(folder)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as guard:
+        assert guard.stdin is not None
+        yield guard.stdin
+        guard.kill()  # not needed: the server was ended here, in order
+
+
+# A proxy that the environment names is not for 127.0.0.1.
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def answers_http(url: str) -> Callable[[], bool]:
@@ -88,7 +110,7 @@ def answers_http(url: str) -> Callable[[], bool]:
 
     def probe() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:
+            with _open(url, timeout=5) as response:
                 return bool(response.status == 200)
         except OSError:
             return False
@@ -106,25 +128,3 @@ def _wait_until_ready(
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
             raise ServerMissingError(f"{name} {state}; its last lines:\n{tail}")
         time.sleep(0.1)
-
-
-def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        while _group_lives(process) and time.monotonic() < deadline_s:
-            time.sleep(0.05)
-
-
-def _group_lives(process: "subprocess.Popen[bytes]") -> bool:
-    process.poll()
-    try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,16 +53,7 @@ def start() -> Iterator[Server]:
             "ERL_EPMD_PORT": str(epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
-        try:
-            with running([script], name="rabbitmq", is_ready=is_ready, folder=folder, env=env) as pid:
-                yield Server(url=f"amqp://guest:guest@127.0.0.1:{port}/", pid=pid)
-        finally:
-            _end_epmd(epmd_port)
-
-
-def _end_epmd(port: int) -> None:
-    """End the port mapper that Erlang leaves behind as a daemon."""
-    epmd = shutil.which("epmd")
-    if epmd is not None:
-        env = {**os.environ, "ERL_EPMD_PORT": str(port)}
-        subprocess.run([epmd, "-kill"], env=env, capture_output=True, timeout=30)
+        # Erlang would start its port mapper as a daemon, which outlives everything; started here it is in the group.
+        argv = ["/bin/sh", "-c", 'epmd & exec "$0"', script]
+        with running(argv, name="rabbitmq", is_ready=is_ready, folder=folder, env=env) as pid:
+            yield Server(url=f"amqp://guest:guest@127.0.0.1:{port}/", pid=pid)

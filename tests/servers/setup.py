@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers import chromium, elasticsearch, rabbitmq, zipkin
@@ -15,13 +16,16 @@ from tests.servers.containers import engine
 from tests.servers.java import java_homes
 from tests.servers.missing import ServerMissingError
 
+# For the newest Elasticsearch; Debian 12 offers none of them, and an older Elasticsearch runs on what it has.
+NEWER_JAVAS = ("openjdk-25-jre-headless", "openjdk-21-jre-headless", "temurin-25-jdk", "temurin-21-jdk")
+# Asked by Debian whether a package may start its service: a Redis of the machine is not what the tests want.
+POLICY = Path("/usr/sbin/policy-rc.d")
 _APT_TIMEOUT_S = 1200
 
 
 def main() -> None:
-    packages = list(_missing_packages())
-    if packages:
-        _install(packages)
+    if any(_missing_packages()):
+        _install()
         java_homes.cache_clear()
     if engine() is None:
         _fetch("Elasticsearch", lambda: fetched(elasticsearch.artifact_and_java()[0]))
@@ -30,8 +34,15 @@ def main() -> None:
 
 def _missing_packages() -> Iterator[str]:
     """Debian's packages for what is neither here nor given by the environment."""
-    if not any(version >= min(elasticsearch.VERSION_BY_JAVA) for version, _ in java_homes()):
-        yield "default-jre-headless"
+    newest_java = max((version for version, _ in java_homes()), default=0)
+    if newest_java < min(elasticsearch.VERSION_BY_JAVA) or (
+        _may_install() and newest_java < max(elasticsearch.VERSION_BY_JAVA)
+    ):
+        newer = next(filter(_is_offered, NEWER_JAVAS), None)
+        if newer is not None:
+            yield newer
+        elif newest_java < min(elasticsearch.VERSION_BY_JAVA):
+            yield "default-jre-headless"
     if shutil.which("mvn") is None and not _all_fetched():
         yield "maven"
     if chromium.EXECUTABLE_VARIABLE not in os.environ and not any(map(shutil.which, chromium.NAMES)):
@@ -49,21 +60,53 @@ def _all_fetched() -> bool:
         return False
 
 
-def _install(packages: list[str]) -> None:
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
-        print(f"missing for some tests: {', '.join(packages)}; install them by your package manager, or run as root")
+def _is_offered(package: str) -> bool:
+    """Whether apt would install a package of that name; `False` where there is no apt."""
+    if shutil.which("apt-cache") is None:
+        return False
+    return subprocess.run(["apt-cache", "show", package], capture_output=True).returncode == 0
+
+
+def _install() -> None:
+    if not _may_install():
+        packages = ", ".join(_missing_packages())
+        print(f"missing for some tests: {packages}; install them by your package manager, or run as root", flush=True)
         return
-    print(f"installing {', '.join(packages)}", flush=True)
+    with _no_service_starts():
+        if _apt_get("update"):
+            for package in list(_missing_packages()):  # again: what is offered may have changed
+                print(f"installing {package}", flush=True)
+                _apt_get("install", "-y", "--no-install-recommends", package)
+
+
+def _may_install() -> bool:
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
+@contextmanager
+def _no_service_starts() -> Iterator[None]:
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def _apt_get(*arguments: str) -> bool:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        [apt, "update", "-qq"],
-        [apt, "install", "-y", "-qq", "--no-install-recommends", *packages],
-    ):
+    command = ["apt-get", "-qq", *arguments]
+    try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_APT_TIMEOUT_S)
-        if done.returncode != 0:
-            print(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-500:]}", flush=True)
-            return
+    except subprocess.TimeoutExpired:
+        print(f"{' '.join(command)} took more than {_APT_TIMEOUT_S} s", flush=True)
+        return False
+    if done.returncode != 0:
+        print(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}", flush=True)
+    return done.returncode == 0
 
 
 def _fetch(name: str, fetch: Callable[[], Path]) -> None:
