@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-REQUESTS = 3000
-REPETITIONS = 5
+REQUESTS = 8000
+REPETITIONS = 3
 WARM_UP = 1000
 # Nothing may be dropped: every span that a request makes is exported within the figure.
 QUEUE = 1 << 20
