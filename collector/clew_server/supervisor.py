@@ -52,8 +52,9 @@ class Supervisor:
     reaches only the supervisor, and on Linux they end when it is killed.
     """
 
-    def __init__(self, *, say: Callable[[str], None]) -> None:
+    def __init__(self, *, say: Callable[[str], None], stop_timeout_s: float = STOP_TIMEOUT_S) -> None:
         self._say = say
+        self._stop_timeout_s = stop_timeout_s
         self._children: list[_Child] = []
         self._stopping = False
 
@@ -90,13 +91,13 @@ class Supervisor:
         return 0
 
     def stop(self) -> None:
-        """End all children, the last started first: SIGTERM, and SIGKILL after 15 s. Safe to call twice."""
+        """End all children, the last started first: SIGTERM, and SIGKILL after the timeout. Safe to call twice."""
         self._stopping = True
         running = [child.process for child in reversed(self._children) if child.process is not None]
         for process in running:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        deadline_s = time.monotonic() + self._stop_timeout_s
         for process in running:
             try:
                 process.wait(max(0.0, deadline_s - time.monotonic()))
