@@ -15,6 +15,7 @@ from clew_server.health import read_health
 from clew_server.process import configure_logging, exit_on_config_error, read_arguments, run_async, serve
 
 SIGNALS: tuple[Signal, ...] = ("logs", "traces")
+LOCAL_NAMES = ("127.0.0.1", "localhost")
 _STOP_TIMEOUT_S = 10
 
 
@@ -26,7 +27,11 @@ def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
     pipelines = [Pipeline(signal, Spool(config.spool_path), store) for signal in SIGNALS]
     threads = [run_in_thread(pipeline, stopping) for pipeline in pipelines]
     try:
-        app = create_app(store, health=lambda: read_health(store, config.spool_path, now_ns=time.time_ns()))
+        app = create_app(
+            store,
+            health=lambda: read_health(store, config.spool_path, now_ns=time.time_ns()),
+            allowed_hosts=LOCAL_NAMES,
+        )
         run_async(lambda: serve(app, listening))
     finally:
         stopping.set()

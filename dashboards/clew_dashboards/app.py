@@ -1,11 +1,12 @@
 """The dashboard as an ASGI application."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import RedirectResponse, Response
 
 from clew_collector.errors import ClewError, StoreUnavailable
@@ -26,11 +27,13 @@ def create_app(
     *,
     health: Callable[[], Health] | None = None,
     now_ns: Callable[[], int] = time.time_ns,
+    allowed_hosts: Sequence[str] = ("*",),
 ) -> FastAPI:
     """The dashboard over this store.
 
     `health` says how the collector fares; without it the health page shows only what is stored. Nothing is asked of
-    the store until a page is.
+    the store until a page is. `allowed_hosts` are the names by which it may be asked: without a login, a web page from
+    elsewhere must not reach it by a name of its own that points here (DNS rebinding).
     """
     static_path = f"/static/{static_version()}"
     dashboard = Dashboard(
@@ -42,6 +45,7 @@ def create_app(
     )
     app = FastAPI(title="clew", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts)
     app.mount(static_path, KeptStaticFiles(directory=STATIC_FOLDER))
     app.add_api_route("/", _to_requests, include_in_schema=False)
     for page in (requests_page, request_page, health_page, lists):

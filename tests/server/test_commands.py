@@ -62,6 +62,17 @@ def test_what_is_sent_can_be_asked_for_over_http_and_by_command(running: Running
     assert printed.returncode == 0
 
 
+def test_the_dashboard_answers_by_local_names_only(running: RunningClew) -> None:
+    url = httpx.URL(running.dashboard_url)
+
+    statuses = [
+        httpx.get(f"{url}/requests", headers={"host": f"{name}:{url.port}"}).status_code
+        for name in ("127.0.0.1", "localhost", "evil.example")
+    ]
+
+    assert statuses == [200, 200, 400]
+
+
 def test_an_unknown_id_is_one_line_and_status_1(running: RunningClew) -> None:
     result = clew("request", "no-such", "--data", str(running.data))
 
