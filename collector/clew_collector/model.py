@@ -26,6 +26,7 @@ Value = str | bool | int | float | bytes | list["Value"] | dict[str, "Value"] | 
 Attributes = Mapping[str, Value]
 
 Signal = Literal["logs", "traces"]
+SIGNALS: tuple[Signal, ...] = ("logs", "traces")
 
 SpanKind = Literal["unspecified", "internal", "server", "client", "producer", "consumer"]
 SPAN_KINDS: tuple[SpanKind, ...] = ("unspecified", "internal", "server", "client", "producer", "consumer")

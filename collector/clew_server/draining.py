@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from clew_collector.model import Signal
+from clew_collector.model import SIGNALS
 from clew_collector.pipeline import Pipeline
 from clew_collector.spool import Spool
 from clew_collector.stores.duckdb import DuckDBStore
-
-SIGNALS: tuple[Signal, ...] = ("logs", "traces")
 
 
 def drain(spool_path: Path, store: DuckDBStore) -> int:

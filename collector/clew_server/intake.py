@@ -24,7 +24,7 @@ def main() -> None:
     configure_logging()
     config, listening = read_arguments(sys.argv)
     with exit_on_config_error():
-        run_async(lambda: take_payloads(config, listening))
+        run_async(take_payloads(config, listening))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import threading
 import time
 
 from clew_collector.config import CollectorConfig
-from clew_collector.model import Signal
+from clew_collector.model import SIGNALS
 from clew_collector.pipeline import Pipeline, run_in_thread
 from clew_collector.spool import Spool
 from clew_collector.stores.duckdb import DuckDBStore
@@ -14,7 +14,6 @@ from clew_dashboards.app import create_app
 from clew_server.health import read_health
 from clew_server.process import configure_logging, exit_on_config_error, read_arguments, run_async, serve
 
-SIGNALS: tuple[Signal, ...] = ("logs", "traces")
 LOCAL_NAMES = ("127.0.0.1", "localhost")
 _STOP_TIMEOUT_S = 10
 
@@ -32,7 +31,7 @@ def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
             health=lambda: read_health(store, config.spool_path, now_ns=time.time_ns()),
             allowed_hosts=LOCAL_NAMES,
         )
-        run_async(lambda: serve(app, listening))
+        run_async(serve(app, listening))
     finally:
         stopping.set()
         for thread in threads:

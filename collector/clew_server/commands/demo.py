@@ -57,7 +57,8 @@ def demo(
         if not supervisor.stopping:
             print(_welcome(collector, gateway_of(shop)), flush=True)
         status = supervisor.watch()
-        print("\nclosing the shop", flush=True)
+        if supervisor.stopping:
+            print("\nclosing the shop", flush=True)
     finally:
         supervisor.stop()
         lock.release()

@@ -61,7 +61,8 @@ def up(
         if not supervisor.stopping:
             print(addresses(collector), flush=True)
         status = supervisor.watch()
-        print("\nstopping; what was acknowledged is on disk", flush=True)
+        if supervisor.stopping:
+            print("\nstopping; what was acknowledged is on disk", flush=True)
     finally:
         supervisor.stop()
         lock.release()
