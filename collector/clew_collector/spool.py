@@ -141,11 +141,6 @@ class Spool:
             self._connection.execute("DELETE FROM payloads WHERE id = ?", (spooled.id,))
             self._add({("dropped", signal, "poison payload"): spooled.records})
 
-    def count(self, counts: Mapping[Counter, int]) -> None:
-        """Add to the durable counters."""
-        with self._transaction():
-            self._add(counts)
-
     def counters(self) -> dict[Counter, int]:
         """All counters since the data directory was made."""
         rows = self._connection.execute("SELECT outcome, signal, reason, count FROM counters").fetchall()
@@ -227,8 +222,9 @@ def _open(path: Path) -> sqlite3.Connection:
                 f"{path}: written by a newer clew (format {version}, this one reads {FORMAT_VERSION}); "
                 "upgrade clew or choose another data directory"
             )
-        connection.executescript(_DDL)
-        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        if version < FORMAT_VERSION:
+            connection.executescript(_DDL)
+            connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(f"{path}: cannot be used as the spool: {error}") from error
     return connection

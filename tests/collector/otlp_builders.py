@@ -1,6 +1,6 @@
 """Valid OTLP records; a test names only the fields it is about."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -116,11 +116,3 @@ def logs(*records: LogRecord, service: str = "inventory", scope: str = "tests") 
     scope_logs = ScopeLogs(log_records=records)
     scope_logs.scope.name = scope
     return ExportLogsServiceRequest(resource_logs=[ResourceLogs(resource=resource(service), scope_logs=[scope_logs])])
-
-
-def merged(requests: Iterable[ExportTraceServiceRequest]) -> ExportTraceServiceRequest:
-    """One export request with the spans of many."""
-    whole = ExportTraceServiceRequest()
-    for request in requests:
-        whole.MergeFrom(request)
-    return whole

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,13 +30,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClew]:
         yield running
 
 
-def wait_for(url: str, *, status: int = 200) -> httpx.Response:
-    deadline_s = time.monotonic() + 20
-    while True:
-        response = httpx.get(url, headers={"accept": "application/json"})
-        if response.status_code == status or time.monotonic() > deadline_s:
-            return response
-        time.sleep(0.05)
+def form_of(running: RunningClew, id: str, *, spans: int, logs: int = 0) -> dict[str, Any]:
+    """The JSON of a request, from when all its records are there."""
+    url = f"{running.dashboard_url}/requests/{id}?format=json"
+
+    def is_whole(answer: httpx.Response) -> bool:
+        form = answer.json()
+        return answer.is_success and (len(form["spans"]), len(form["logs"])) == (spans, logs)
+
+    form: dict[str, Any] = running.wait_for(lambda: httpx.get(url), is_whole).json()
+    return form
 
 
 def is_open(url: str) -> bool:
@@ -52,8 +56,7 @@ def test_what_is_sent_can_be_asked_for_over_http_and_by_command(running: Running
         answer = httpx.post(f"{running.otlp_url}{path}", content=body.SerializeToString(), headers=PROTOBUF)
         assert answer.status_code == 200
 
-    form = wait_for(f"{running.dashboard_url}/requests/req-42").json()
-    wait_for(f"{running.dashboard_url}/requests/req-42")
+    form = form_of(running, "req-42", spans=1, logs=1)
     printed = clew("request", "req-42", "--data", str(running.data))
 
     assert form["services"] == ["orders"]
@@ -89,8 +92,7 @@ def test_a_real_minute_is_imported_whole(running: RunningClew, tmp_path: Path, i
     assert imported.returncode == 0, imported.stderr
     assert "took 6,142 log records and 11,969 spans" in imported.stderr
     if is_running:
-        wait_for(f"{running.dashboard_url}/requests/{LARGEST}")
-        time.sleep(1)
+        form_of(running, LARGEST, spans=200, logs=111)
     printed = clew("request", LARGEST, "--data", str(data))
     assert "18 services, 200 spans, 111 logs" in printed.stdout
     assert "PreserveController.preserve" in printed.stdout
@@ -122,7 +124,7 @@ def test_a_bad_file_is_refused_by_name_and_the_rest_is_kept(tmp_path: Path) -> N
 def test_json_of_a_request_is_what_the_page_gives(running: RunningClew) -> None:
     body = traces(a_span("GET /json", trace="7" * 32, correlation_id="req-json")).SerializeToString()
     httpx.post(f"{running.otlp_url}/v1/traces", content=body, headers=PROTOBUF)
-    form = wait_for(f"{running.dashboard_url}/requests/req-json").json()
+    form = form_of(running, "req-json", spans=1)
 
     printed = clew("request", "req-json", "--json", "--data", str(running.data))
 

@@ -7,7 +7,6 @@ Follows https://opentelemetry.io/docs/specs/otlp/#otlphttp: 200 with an export r
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import structlog
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message as ProtobufMessage
 from google.rpc.code_pb2 import INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE, UNIMPLEMENTED
@@ -36,8 +35,6 @@ Deliver = Callable[[Payload], Awaitable[None]]
 
 Count = Callable[[Counter, int], None]
 """Adds to a counter; does not block."""
-
-log = structlog.get_logger(__name__)
 
 
 class Unsupported(ClewError):
