@@ -7,6 +7,7 @@ IDs. Nothing here raises into the service but `configure()`, and only for settin
 from clew.configuration import configure, flush, instrument, shutdown
 from clew.context import correlation_id, current_span, trace_id
 from clew.frameworks.asgi import ClewMiddleware
+from clew.jobs import request
 from clew.tracing import get_tracer
 from clew.version import VERSION
 
@@ -21,6 +22,7 @@ __all__ = [
     "flush",
     "get_tracer",
     "instrument",
+    "request",
     "shutdown",
     "trace_id",
 ]

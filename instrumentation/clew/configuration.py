@@ -7,19 +7,19 @@ structlog, httpx), so it is set up once and only replaced where settings have ch
 import atexit
 import logging
 import os
+import re
 import sys
 import threading
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 import structlog
 from opentelemetry import trace
 
-from clew.clients.importing import when_imported
 from clew.exporting.exporter import Exporter
 from clew.exporting.outage import LOGGER_NAME
 from clew.frameworks.asgi import ClewMiddleware
+from clew.integrations import install
 from clew.logs import stdlib_bridge
 from clew.logs.rendering import (
     configure_structlog,
@@ -30,7 +30,8 @@ from clew.logs.rendering import (
 )
 from clew.resource import describe_process
 from clew.runtime import EXIT_TIMEOUT_S, RUNTIME, discard
-from clew.settings import LogFormat, Settings, read_settings
+from clew.sampling import sampler_of
+from clew.settings import Arguments, Settings, read_settings
 from clew.tracing import LightTracerProvider
 
 DEFAULT_TIMEOUT_S: Final = 2.0
@@ -38,37 +39,15 @@ DEFAULT_TIMEOUT_S: Final = 2.0
 AppT = TypeVar("AppT")
 
 
-def configure(
-    service: str | None = None,
-    *,
-    version: str | None = None,
-    environment: str | None = None,
-    endpoint: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    log_level: str | int | None = None,
-    log_format: LogFormat | None = None,
-    root_handler: bool | None = None,
-    enabled: bool | None = None,
-) -> None:
-    """Switch clew on for this process. Twice is the same as once; other settings replace the ones before.
+def configure(service: str | None = None, **settings: Unpack[Arguments]) -> None:
+    """Switch clew on for this process: `clew.configure(service="orders")`. Twice is the same as once; other settings
+    replace the ones before.
 
-    What is not given comes from `CLEW_*` variables (`CLEW_ENDPOINT`...), then from OpenTelemetry's, then from defaults.
-    `log_format` is "auto" (console on a terminal, else JSON), "console", "json", or "none" to leave structlog's
-    rendering alone; `root_handler` adds a handler to the root logger that renders `logging`'s lines in the same way.
-    Call it after `structlog.configure()`, if the service has its own. Raises `ValueError` for what cannot work.
+    The settings are those of `clew.settings.Settings`, each explained there. What is not given comes from `CLEW_*`
+    variables (`CLEW_ENDPOINT`...), then from OpenTelemetry's, then from defaults. Call it after
+    `structlog.configure()`, if the service has its own. Raises `ValueError` for what cannot work.
     """
-    given = {
-        "service": service,
-        "version": version,
-        "environment": environment,
-        "endpoint": endpoint,
-        "headers": headers,
-        "log_level": log_level,
-        "log_format": log_format,
-        "root_handler": root_handler,
-        "enabled": enabled,
-    }
-    _PROCESS.configure(read_settings(given))
+    _PROCESS.configure(read_settings({"service": service, **settings}))
 
 
 def instrument(app: AppT) -> AppT:
@@ -121,8 +100,11 @@ class _Process:
                 self._replace_exporter(settings)
             self._settings = settings
             RUNTIME.enabled = settings.enabled
+            excluded = re.compile("|".join(f"(?:{url})" for url in settings.excluded_urls))
+            RUNTIME.go_by(settings, sampler=sampler_of(settings), excluded=excluded if settings.excluded_urls else None)
             if settings.enabled:
                 self._set_hooks()
+                install(settings)
                 _set_up_logs(settings)
             else:
                 set_root_handler(None)
@@ -162,7 +144,6 @@ class _Process:
         self._has_hooks = True
         _set_tracer_provider()
         stdlib_bridge.install()
-        when_imported("httpx", _instrument_httpx)
         atexit.register(_finish)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
@@ -202,12 +183,6 @@ def _set_tracer_provider() -> None:
             "OpenTelemetry already has a tracer provider (%s): its spans join clew's traces but go where it sends them",
             type(present).__qualname__,
         )
-
-
-def _instrument_httpx() -> None:
-    from clew.clients import httpx
-
-    httpx.install()
 
 
 def _set_up_logs(settings: Settings) -> None:

@@ -1,8 +1,9 @@
 """IDs on the wire: read from a request's headers, written to an outgoing one's.
 
-W3C Trace Context level 2 (https://www.w3.org/TR/trace-context-2/), W3C Baggage (https://www.w3.org/TR/baggage/) and,
-read only, B3 in both its forms (https://github.com/openzipkin/b3-propagation). Pure functions over bytes; what is not
-valid is as if it had not been sent.
+W3C Trace Context level 2 (https://www.w3.org/TR/trace-context-2/), W3C Baggage (https://www.w3.org/TR/baggage/), B3 in
+both its forms (https://github.com/openzipkin/b3-propagation) and AWS X-Ray's header
+(https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader). Pure functions over
+bytes; what is not valid is as if it had not been sent.
 """
 
 import re
@@ -21,8 +22,9 @@ B3_TRACE_ID: Final = b"x-b3-traceid"
 B3_SPAN_ID: Final = b"x-b3-spanid"
 B3_SAMPLED: Final = b"x-b3-sampled"
 B3_FLAGS: Final = b"x-b3-flags"
+XRAY: Final = b"x-amzn-trace-id"
 
-PARENT_HEADERS: Final = frozenset({TRACEPARENT, B3, B3_TRACE_ID, B3_SPAN_ID, B3_SAMPLED, B3_FLAGS})
+PARENT_HEADERS: Final = frozenset({TRACEPARENT, B3, B3_TRACE_ID, B3_SPAN_ID, B3_SAMPLED, B3_FLAGS, XRAY})
 """Any of these may say who the caller is."""
 
 MAX_BAGGAGE_BYTES: Final = 8_192
@@ -33,6 +35,8 @@ _traceparent = re.compile(
     rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
 ).fullmatch
 _b3_id = re.compile(rb"[0-9a-f]{16}|[0-9a-f]{32}", re.IGNORECASE).fullmatch
+_xray_root = re.compile(rb"1-([0-9a-f]{8})-([0-9a-f]{24})", re.IGNORECASE).fullmatch
+_xray_parent = re.compile(rb"[0-9a-f]{16}", re.IGNORECASE).fullmatch
 _tracestate_member = re.compile(
     r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
@@ -53,7 +57,7 @@ class Parent(NamedTuple):
 
 
 def read_parent(headers: Mapping[bytes, bytes]) -> Parent | None:
-    """The caller's span; W3C's header wins over B3's, the single B3 header over the many."""
+    """The caller's span; W3C's header wins over B3's, the single B3 header over the many, and all over X-Ray's."""
     value = headers.get(TRACEPARENT)
     if value is not None and (parent := parse_traceparent(value)) is not None:
         state = headers.get(TRACESTATE)
@@ -63,7 +67,8 @@ def read_parent(headers: Mapping[bytes, bytes]) -> Parent | None:
         return parent
     if B3_TRACE_ID in headers or B3_SAMPLED in headers or B3_FLAGS in headers:
         return parse_b3_headers(headers)
-    return None
+    value = headers.get(XRAY)
+    return None if value is None else parse_xray(value)
 
 
 def parse_traceparent(value: bytes) -> Parent | None:
@@ -95,6 +100,23 @@ def parse_b3_headers(headers: Mapping[bytes, bytes]) -> Parent | None:
     return _b3_parent(trace, span, sampled)
 
 
+def parse_xray(value: bytes) -> Parent | None:
+    """An `X-Amzn-Trace-Id`: `Root=1-{8 digits}-{24 digits};Parent={16 digits};Sampled={0 or 1}`, in any order.
+
+    A load balancer sends the root alone: the trace is its, and it has no span of its own.
+    """
+    fields = dict(part.strip().partition(b"=")[::2] for part in value.split(b";"))
+    root = _xray_root(fields.get(b"Root", b""))
+    if root is None:
+        return None
+    trace_id = int(root.group(1) + root.group(2), 16)
+    parent = fields.get(b"Parent", b"")
+    span_id = int(parent, 16) if _xray_parent(parent) else 0
+    if not trace_id:
+        return None
+    return Parent(trace_id, span_id, 0 if fields.get(b"Sampled") == b"0" else SAMPLED)
+
+
 def parse_tracestate(value: bytes) -> str | None:
     """A `tracestate`, its members unchanged and in their order; None when there is none or it is not valid."""
     members = [member.strip(" \t") for member in value.decode("latin-1").split(",")]
@@ -120,6 +142,26 @@ def parse_baggage(value: bytes) -> dict[str, str]:
 def format_traceparent(trace_id: int, span_id: int, trace_flags: int) -> str:
     """A `traceparent` of version 00."""
     return f"00-{trace_id:032x}-{span_id:016x}-{trace_flags & (SAMPLED | RANDOM):02x}"
+
+
+def format_b3(trace_id: int, span_id: int, trace_flags: int) -> str:
+    """A single `b3` header."""
+    return f"{trace_id:032x}-{span_id:016x}-{trace_flags & SAMPLED}"
+
+
+def format_b3_headers(trace_id: int, span_id: int, trace_flags: int) -> dict[str, str]:
+    """The `X-B3-*` headers."""
+    return {
+        "X-B3-TraceId": f"{trace_id:032x}",
+        "X-B3-SpanId": f"{span_id:016x}",
+        "X-B3-Sampled": str(trace_flags & SAMPLED),
+    }
+
+
+def format_xray(trace_id: int, span_id: int, trace_flags: int) -> str:
+    """An `X-Amzn-Trace-Id`."""
+    trace = f"{trace_id:032x}"
+    return f"Root=1-{trace[:8]}-{trace[8:]};Parent={span_id:016x};Sampled={trace_flags & SAMPLED}"
 
 
 def format_baggage(baggage: Mapping[str, object]) -> str:

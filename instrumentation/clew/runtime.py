@@ -1,4 +1,4 @@
-"""Where this process's finished spans and logs go.
+"""What this process's instrumentation goes by, and where its finished spans and logs go.
 
 One object for the whole process, because OpenTelemetry's provider, `logging` and structlog are each one for the whole
 process too. `clew.configuration` fills it in; everything else only reads it, anew each time.
@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from clew.headers import Headers
+from clew.settings import Settings
+
 if TYPE_CHECKING:
+    import re
+
     from clew.exporting.exporter import Exporter
     from clew.logs.record import LogRecord
+    from clew.sampling import Sampler
     from clew.spans import LightSpan
 
 
@@ -26,13 +32,32 @@ def discard(_record: object) -> None:
 class Runtime:
     """What is switched on, and who takes what is finished."""
 
-    __slots__ = ("enabled", "exporter", "put_log", "put_span")
+    __slots__ = (
+        "enabled",
+        "excluded",
+        "exporter",
+        "headers",
+        "keeps_unsampled",
+        "put_log",
+        "put_span",
+        "sampler",
+        "settings",
+    )
 
     def __init__(self) -> None:
         self.enabled: bool = True
         self.exporter: Exporter | None = None
         self.put_span: Callable[[LightSpan], None] = discard
         self.put_log: Callable[[LogRecord], None] = discard
+        self.go_by(Settings(), sampler=None, excluded=None)
+
+    def go_by(self, settings: Settings, *, sampler: Sampler | None, excluded: re.Pattern[str] | None) -> None:
+        """Take over settings, and what follows from them."""
+        self.settings = settings
+        self.headers = Headers(settings)
+        self.sampler = sampler
+        self.excluded = excluded
+        self.keeps_unsampled: bool = settings.keep_errors or settings.keep_slower_than_s is not None
 
 
 RUNTIME: Final = Runtime()

@@ -1,149 +1,390 @@
-"""What `configure()` was told, by its arguments or by the environment, and checked."""
+"""What `configure()` was told, by its arguments or by the environment, and checked.
+
+`Settings` is the list of all there are; the reference page and the variables' names follow from it.
+"""
 
 import logging
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
-from urllib.parse import unquote, urlsplit
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Final, Literal, TypedDict, cast
 
-from clew import fields
+from clew import fields as names
+from clew import setting_kinds as kind
+from clew.setting_kinds import Read, WrongError
 
-LogFormat = Literal["auto", "console", "json", "none"]
+LogFormat = Literal["auto", "console", "json", "ecs", "logfmt", "none"]
+Protocol = Literal["http/protobuf", "grpc"]
+Sampler = Literal[
+    "parentbased_traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "traceidratio",
+    "always_on",
+    "always_off",
+]
+SAMPLERS: Final = (
+    "parentbased_traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "traceidratio",
+    "always_on",
+    "always_off",
+)
+PROPAGATORS: Final = ("tracecontext", "baggage", "b3", "b3multi", "xray")
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
+DEFAULT_GRPC_ENDPOINT: Final = "http://127.0.0.1:4317"
 DEFAULT_SERVICE: Final = "unknown_service:python"
 """What OpenTelemetry calls a service that nobody named."""
 
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
-_header_name = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_header_value = re.compile(r"[\x20-\x7e]*").fullmatch
+
+class _Otel:
+    """An OpenTelemetry variable that gives a setting, and how its text becomes the setting's value."""
+
+    def __init__(self, variable: str, read: Read | None = None) -> None:
+        self.variable = variable
+        self.read = read
 
 
-@dataclass(frozen=True, slots=True)
+def _setting(default: Any, read: Read, doc: str, *, otel: tuple[_Otel, ...] = ()) -> Any:
+    metadata = {"read": read, "doc": doc, "otel": otel}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _unless(word: str) -> Read:
+    """What OpenTelemetry's variables for exporters say: anything but this word is on."""
+    return lambda value: str(value).strip().lower() != word
+
+
+def _not(value: object) -> bool:
+    return not kind.flag(value)
+
+
+def _otlp(suffix: str, read: Read | None = None) -> tuple[_Otel, ...]:
+    return (_Otel(f"OTEL_EXPORTER_OTLP_{suffix}", read),)
+
+
+def _both(suffix: str, read: Read | None = None) -> tuple[_Otel, ...]:
+    """A limit that OpenTelemetry has for spans and for logs, and clew for both."""
+    return (_Otel(f"OTEL_BSP_{suffix}", read), _Otel(f"OTEL_BLRP_{suffix}", read))
+
+
+_COUNT: Final = kind.whole(least=1, most=1_000_000)
+_TIMEOUT: Final = kind.number(least=0.01, most=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Checked settings; making one raises `ValueError` for those that cannot work."""
+    """Every setting, checked. Each is an argument of `configure()` and a variable: `log_level`, `CLEW_LOG_LEVEL`."""
 
-    service: str = DEFAULT_SERVICE
-    version: str | None = None
-    environment: str | None = None
-    endpoint: str = DEFAULT_ENDPOINT
-    headers: Mapping[str, str] = field(default_factory=dict)
-    log_level: int = logging.INFO
-    log_format: LogFormat = "auto"
-    root_handler: bool = False
-    enabled: bool = True
-    resource: Mapping[str, str] = field(default_factory=dict)
-    """More resource attributes, as OTEL_RESOURCE_ATTRIBUTES gives them."""
+    # What this service is
+    service: str = _setting(
+        DEFAULT_SERVICE, kind.text, "The service's name, `service.name`.", otel=(_Otel("OTEL_SERVICE_NAME"),)
+    )
+    version: str | None = _setting(None, kind.text, "The service's version, `service.version`.")
+    environment: str | None = _setting(
+        None, kind.text, "Where it runs, such as `production`: `deployment.environment.name`."
+    )
+    resource: Mapping[str, str] = _setting(
+        {},
+        kind.pairs,
+        "More attributes of the service, on all that it sends.",
+        otel=(_Otel("OTEL_RESOURCE_ATTRIBUTES"),),
+    )
+    enabled: bool = _setting(
+        True, kind.flag, "False: clew does nothing at all.", otel=(_Otel("OTEL_SDK_DISABLED", _not),)
+    )
 
-    def __post_init__(self) -> None:
-        for name in ("service", "version", "environment"):
-            _check_text(name, getattr(self, name))
-        _check_endpoint(self.endpoint)
-        _check_headers(self.headers)
-        if self.log_format not in get_args(LogFormat):
-            raise _wrong("log_format", self.log_format, f"one of {', '.join(get_args(LogFormat))}")
+    # Exporting
+    endpoint: str = _setting(
+        DEFAULT_ENDPOINT,
+        kind.address(example=DEFAULT_ENDPOINT),
+        "The collector's base address; `/v1/traces` and `/v1/logs` are added.",
+        otel=_otlp("ENDPOINT"),
+    )
+    traces_endpoint: str | None = _setting(
+        None,
+        kind.address(example=f"{DEFAULT_ENDPOINT}/v1/traces", of_signal=True),
+        "Where spans go, if elsewhere: the whole address.",
+        otel=_otlp("TRACES_ENDPOINT"),
+    )
+    logs_endpoint: str | None = _setting(
+        None,
+        kind.address(example=f"{DEFAULT_ENDPOINT}/v1/logs", of_signal=True),
+        "Where logs go, if elsewhere: the whole address.",
+        otel=_otlp("LOGS_ENDPOINT"),
+    )
+    protocol: Protocol = _setting(
+        "http/protobuf",
+        kind.one_of("http/protobuf", "grpc"),
+        "OTLP over HTTP, or over gRPC (with the extra `otel`; the endpoint is then that of gRPC, port 4317).",
+        otel=_otlp("PROTOCOL"),
+    )
+    headers: Mapping[str, str] = _setting(
+        {}, kind.headers, "Headers sent to the collector, such as an API key.", otel=_otlp("HEADERS")
+    )
+    certificate: str | None = _setting(
+        None,
+        kind.text,
+        "A file with the certificates that the collector's one is checked against.",
+        otel=_otlp("CERTIFICATE"),
+    )
+    compression: Literal["gzip", "none"] = _setting(
+        "gzip", kind.one_of("gzip", "none"), "How batches are compressed.", otel=_otlp("COMPRESSION")
+    )
+    export_timeout_s: float = _setting(
+        5.0,
+        _TIMEOUT,
+        "How long the collector may take to answer, in seconds.",
+        otel=_otlp("TIMEOUT", kind.seconds_or_milliseconds(_TIMEOUT)),
+    )
+    export_traces: bool = _setting(
+        True, kind.flag, "Whether spans are sent.", otel=(_Otel("OTEL_TRACES_EXPORTER", _unless("none")),)
+    )
+    export_logs: bool = _setting(
+        True, kind.flag, "Whether logs are sent.", otel=(_Otel("OTEL_LOGS_EXPORTER", _unless("none")),)
+    )
+    max_queue_records: int = _setting(
+        16_384,
+        _COUNT,
+        "Spans, and as many logs, that may wait; more are dropped and counted.",
+        otel=_both("MAX_QUEUE_SIZE"),
+    )
+    max_queue_bytes: int = _setting(
+        32 << 20,
+        kind.whole(least=65_536),
+        "Bytes, about, that waiting spans may take, and as many for logs; more are dropped and counted.",
+    )
+    batch_records: int = _setting(512, _COUNT, "Records that are sent together.", otel=_both("MAX_EXPORT_BATCH_SIZE"))
+    batch_delay_s: float = _setting(
+        1.0,
+        kind.number(least=0.01, most=60),
+        "How long a record waits at most for others to travel with, in seconds.",
+        otel=_both("SCHEDULE_DELAY", kind.milliseconds(kind.number(least=0.01, most=60))),
+    )
+    disk_buffer: str | None = _setting(
+        None, kind.text, "A folder where batches are kept while the collector is away, also over a restart."
+    )
+    max_disk_buffer_bytes: int = _setting(
+        64 << 20, kind.whole(least=65_536), "Bytes that the folder may hold; the oldest batches go first."
+    )
+
+    # Sampling
+    sampler: Sampler = _setting(
+        "parentbased_traceidratio",
+        kind.one_of(*SAMPLERS),
+        "Who decides whether a trace is kept: the caller where there is one (`parentbased_...`), else `sample_ratio`.",
+        otel=(_Otel("OTEL_TRACES_SAMPLER"),),
+    )
+    sample_ratio: float = _setting(
+        1.0,
+        kind.number(least=0, most=1),
+        "The share of traces that is kept, by trace ID.",
+        otel=(_Otel("OTEL_TRACES_SAMPLER_ARG"),),
+    )
+    keep_errors: bool = _setting(
+        True, kind.flag, "Whether this service's spans of a request that fails here are kept though it was not sampled."
+    )
+    keep_slower_than_s: float | None = _setting(
+        None,
+        kind.number(least=0, most=86_400),
+        "From how many seconds on a request counts as slow, and is kept though it was not sampled.",
+    )
+
+    # Propagation
+    propagators: tuple[str, ...] = _setting(
+        ("tracecontext", "baggage"),
+        kind.names_of(*PROPAGATORS, "none"),
+        "What outgoing calls carry: tracecontext, baggage, b3, b3multi, xray. All of them are read.",
+        otel=(_Otel("OTEL_PROPAGATORS"),),
+    )
+    trust_incoming: bool = _setting(
+        True, kind.flag, "False: callers' IDs and baggage are not taken over; a link keeps what they said."
+    )
+    request_id_header: str = _setting(
+        "X-Request-ID", kind.header_name, "The header that carries the correlation ID, read and written."
+    )
+    correlation_id_headers: tuple[str, ...] = _setting(
+        ("X-Correlation-ID",), kind.header_names, "Headers that are read for it when that one is not there."
+    )
+    baggage_fields: tuple[str, ...] = _setting(
+        (), kind.names, "Keys of the baggage that are copied onto logs and spans."
+    )
+
+    # Logs
+    log_level: int = _setting(
+        logging.INFO, kind.level, "The lowest level that structlog and the root handler write, by name or number."
+    )
+    log_format: LogFormat = _setting(
+        "auto",
+        kind.one_of("auto", "console", "json", "ecs", "logfmt", "none"),
+        "How lines are written: auto is console on a terminal and json elsewhere; none leaves structlog alone.",
+    )
+    log_pattern: str | None = _setting(
+        None, kind.text, "A line's pattern for the console format, such as `{time} {level} {correlation_id} {message}`."
+    )
+    root_handler: bool = _setting(
+        False, kind.flag, "Whether a handler on the root logger writes `logging`'s lines in that format too."
+    )
+    access_log: bool = _setting(
+        False, kind.flag, "Whether each request is logged when it ends, with its IDs, instead of by the server."
+    )
+
+    # Redaction
+    redact: bool = _setting(
+        True, kind.flag, "Whether values that are obviously secret are taken out of attributes and log fields."
+    )
+    redact_keys: tuple[str, ...] = _setting((), kind.names, "More names whose values are secret; case does not count.")
+    redact_patterns: tuple[str, ...] = _setting(
+        (), kind.patterns, "More regular expressions of what is secret in any text."
+    )
+
+    # What is instrumented
+    instrumentations: tuple[str, ...] = _setting(
+        ("all",), kind.names, "Libraries to instrument, by name; all: whatever is installed; none."
+    )
+    disabled_instrumentations: tuple[str, ...] = _setting(
+        (),
+        kind.names,
+        "Libraries to leave alone, by name.",
+        otel=(_Otel("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),),
+    )
+    excluded_urls: tuple[str, ...] = _setting(
+        (),
+        kind.patterns,
+        "Regular expressions of paths whose requests make no spans, such as `^/healthz$`. They still have an ID.",
+        otel=(_Otel("OTEL_PYTHON_EXCLUDED_URLS"),),
+    )
+    propagate_to_threads: bool = _setting(
+        True, kind.flag, "Whether threads, executors and process pools take over the context they are started in."
+    )
+
+    # Limits of one span
+    max_attributes: int = _setting(
+        128,
+        kind.whole(least=0, most=10_000),
+        "Attributes of a span; more are counted on it.",
+        otel=(_Otel("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"), _Otel("OTEL_ATTRIBUTE_COUNT_LIMIT")),
+    )
+    max_events: int = _setting(
+        128, kind.whole(least=0, most=10_000), "Its events.", otel=(_Otel("OTEL_SPAN_EVENT_COUNT_LIMIT"),)
+    )
+    max_links: int = _setting(
+        128, kind.whole(least=0, most=10_000), "Its links.", otel=(_Otel("OTEL_SPAN_LINK_COUNT_LIMIT"),)
+    )
+
+
+class Arguments(TypedDict, total=False):
+    """The arguments of `configure()` but for the service's name; None is as if it were not given."""
+
+    version: str | None
+    environment: str | None
+    resource: Mapping[str, str] | None
+    enabled: bool | None
+    endpoint: str | None
+    traces_endpoint: str | None
+    logs_endpoint: str | None
+    protocol: Protocol | None
+    headers: Mapping[str, str] | None
+    certificate: str | None
+    compression: Literal["gzip", "none"] | None
+    export_timeout_s: float | None
+    export_traces: bool | None
+    export_logs: bool | None
+    max_queue_records: int | None
+    max_queue_bytes: int | None
+    batch_records: int | None
+    batch_delay_s: float | None
+    disk_buffer: str | None
+    max_disk_buffer_bytes: int | None
+    sampler: Sampler | None
+    sample_ratio: float | None
+    keep_errors: bool | None
+    keep_slower_than_s: float | None
+    propagators: tuple[str, ...] | list[str] | None
+    trust_incoming: bool | None
+    request_id_header: str | None
+    correlation_id_headers: tuple[str, ...] | list[str] | None
+    baggage_fields: tuple[str, ...] | list[str] | None
+    log_level: str | int | None
+    log_format: LogFormat | None
+    log_pattern: str | None
+    root_handler: bool | None
+    access_log: bool | None
+    redact: bool | None
+    redact_keys: tuple[str, ...] | list[str] | None
+    redact_patterns: tuple[str, ...] | list[str] | None
+    instrumentations: tuple[str, ...] | list[str] | None
+    disabled_instrumentations: tuple[str, ...] | list[str] | None
+    excluded_urls: tuple[str, ...] | list[str] | None
+    propagate_to_threads: bool | None
+    max_attributes: int | None
+    max_events: int | None
+    max_links: int | None
 
 
 def read_settings(arguments: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from `configure()`'s arguments (None: not given), then CLEW_* variables, then OTEL_* ones.
 
-    Each argument has a variable of its name (`CLEW_SERVICE`, `CLEW_LOG_LEVEL`...). Raises `ValueError`.
+    Raises `ValueError` for an argument or a CLEW_* variable that cannot work, and `TypeError` for an argument that is
+    none. An OTEL_* variable may be meant for somebody else: one that cannot work is warned of and ignored, as
+    OpenTelemetry's specification asks.
     """
     environ = os.environ if environ is None else environ
-    given = {name: value for name, value in arguments.items() if value is not None}
-    resource = _pairs("OTEL_RESOURCE_ATTRIBUTES", environ)
-    values = {**_from_otel(environ, resource), **_from_clew(environ), **given}
-    if "log_level" in values:
-        values["log_level"] = _level(values["log_level"])
-    for name in ("root_handler", "enabled"):
-        if name in values:
-            values[name] = _flag(name, values[name])
-    return Settings(resource=resource, **values)  # type: ignore[arg-type]
+    known = {setting.name: setting for setting in fields(Settings)}
+    if unknown := arguments.keys() - known.keys():
+        raise TypeError(f"clew.configure: there is no setting {sorted(unknown)[0]!r}")
+    values: dict[str, Any] = {}
+    for name, setting in known.items():
+        variable = f"CLEW_{name.upper()}"
+        if arguments.get(name) is not None:
+            values[name] = _read(setting.metadata["read"], arguments[name], name)
+        elif environ.get(variable):
+            values[name] = _read(setting.metadata["read"], environ[variable], variable)
+        elif (found := _from_otel(setting, environ)) is not None:
+            values[name] = found
+    _name_from_resource(values)
+    if values.get("protocol") == "grpc":
+        values.setdefault("endpoint", DEFAULT_GRPC_ENDPOINT)
+    return Settings(**values)
 
 
-def _from_otel(environ: Mapping[str, str], resource: Mapping[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {
-        "service": environ.get("OTEL_SERVICE_NAME") or resource.get(fields.SERVICE_NAME),
-        "version": resource.get(fields.SERVICE_VERSION),
-        "environment": resource.get(fields.DEPLOYMENT_ENVIRONMENT) or resource.get("deployment.environment"),
-        "endpoint": environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"),
-        "headers": _pairs("OTEL_EXPORTER_OTLP_HEADERS", environ),
-        "enabled": False if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" else None,
-    }
-    return {name: value for name, value in found.items() if value not in (None, "")}
+def variables_of(setting: "Field[Any]") -> tuple[str, ...]:
+    """The variables that give a setting, in their order: clew's own first."""
+    return (f"CLEW_{setting.name.upper()}", *(otel.variable for otel in setting.metadata["otel"]))
 
 
-def _from_clew(environ: Mapping[str, str]) -> dict[str, object]:
-    names = ("service", "version", "environment", "endpoint", "log_level", "log_format", "root_handler", "enabled")
-    found: dict[str, object] = {name: environ.get(f"CLEW_{name.upper()}") for name in names}
-    found["headers"] = _pairs("CLEW_HEADERS", environ) or None
-    return {name: value for name, value in found.items() if value not in (None, "")}
+def _from_otel(setting: "Field[Any]", environ: Mapping[str, str]) -> object:
+    for otel in setting.metadata["otel"]:
+        value = environ.get(otel.variable)
+        if not value:
+            continue
+        try:
+            return cast(Callable[[object], object], otel.read or setting.metadata["read"])(value)
+        except WrongError as error:
+            logging.getLogger("clew").warning("%s is ignored: it must be %s", otel.variable, error.right)
+    return None
 
 
-def _pairs(variable: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """`key=value,key2=value%202`, as the OpenTelemetry specification writes lists in a variable."""
-    pairs: dict[str, str] = {}
-    for member in environ.get(variable, "").split(","):
-        key, separator, value = member.partition("=")
-        if separator and key.strip():
-            pairs[unquote(key.strip())] = unquote(value.strip())
-        elif member.strip():
-            raise ValueError(f"{variable}: must be key=value pairs with commas between, got {member.strip()!r}")
-    return pairs
-
-
-def _level(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    known = logging.getLevelNamesMapping()
-    level = known.get(value.strip().upper()) if isinstance(value, str) else None
-    if level is None:
-        raise _wrong("log_level", value, f"a number or one of {', '.join(known)}")
-    return level
-
-
-def _flag(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = value.strip().lower() if isinstance(value, str) else None
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise _wrong(name, value, "True or False (in a variable: true or false)")
-
-
-def _check_text(name: str, value: object) -> None:
-    if (value is None and name != "service") or (isinstance(value, str) and value.strip()):
-        return
-    raise _wrong(name, value, "text that is not empty")
-
-
-def _check_endpoint(endpoint: object) -> None:
-    right = f"the collector's base address, such as {DEFAULT_ENDPOINT}"
-    if not isinstance(endpoint, str):
-        raise _wrong("endpoint", endpoint, right)
+def _read(read: Read, value: object, name: str) -> object:
     try:
-        url = urlsplit(endpoint)
-        valid = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise _wrong("endpoint", endpoint, right)
-    if url.path.rstrip("/").endswith(("/v1/traces", "/v1/logs")):
-        raise _wrong("endpoint", endpoint, f"{right}: without /v1/traces or /v1/logs, which are added")
+        return read(value)
+    except WrongError as error:
+        seen = repr(value) if error.seen is None else error.seen
+        raise ValueError(f"clew.configure: {name} must be {error.right}, got {seen}") from None
 
 
-def _check_headers(headers: object) -> None:
-    if not isinstance(headers, Mapping):
-        raise _wrong("headers", headers, "a mapping of names to texts")
-    for name, value in headers.items():
-        valid_name = isinstance(name, str) and _header_name(name)
-        if not valid_name or not isinstance(value, str) or not _header_value(value):
-            # The value is left out on purpose: it is likely a secret.
-            raise ValueError(f"clew.configure: headers[{name!r}] must be a header's name and its value in plain ASCII")
-
-
-def _wrong(name: str, value: object, right: str) -> ValueError:
-    return ValueError(f"clew.configure: {name} must be {right}, got {value!r}")
+def _name_from_resource(values: dict[str, Any]) -> None:
+    """OTEL_RESOURCE_ATTRIBUTES may say what the service is called, too."""
+    resource = values.get("resource", {})
+    for name, keys in (
+        ("service", (names.SERVICE_NAME,)),
+        ("version", (names.SERVICE_VERSION,)),
+        ("environment", (names.DEPLOYMENT_ENVIRONMENT, "deployment.environment")),
+    ):
+        found = next((resource[key] for key in keys if resource.get(key)), None)
+        if name not in values and found is not None:
+            values[name] = found

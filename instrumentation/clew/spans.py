@@ -4,10 +4,12 @@ It takes no lock, cleans nothing and encodes nothing; all that happens on the ex
 instrumented with OpenTelemetry's API works on it as on the SDK's own.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from time import time_ns
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.util.types import AnyValue, Attributes
@@ -18,10 +20,8 @@ from clew.ids import random_bits
 from clew.propagation import SAMPLED
 from clew.runtime import RUNTIME
 
-MAX_ATTRIBUTES: Final = 128
-MAX_EVENTS: Final = 128
-MAX_LINKS: Final = 128
-"""Limits of the OpenTelemetry specification; what comes after is counted on the span."""
+if TYPE_CHECKING:
+    from clew.sampling import Held
 
 STATUS_UNSET: Final = StatusCode.UNSET.value
 STATUS_OK: Final = StatusCode.OK.value
@@ -64,6 +64,8 @@ class LightSpan(Span):
     parent_id: int = 0
     trace_flags: int = 0
     trace_state: str | None = None
+    held: Held | None = None
+    """Where a span that is not sampled goes at its end, for the case that its request is kept after all."""
     correlation_id: str | None = None
     is_parent_remote: bool = False
     end_ns: int | None = None
@@ -74,7 +76,7 @@ class LightSpan(Span):
     dropped_attributes: int = 0
     dropped_events: int = 0
     dropped_links: int = 0
-    describe: Callable[["LightSpan"], tuple[AlikeAttributes, list[tuple[str, Frozen]]]] | None = None
+    describe: Callable[[LightSpan], tuple[AlikeAttributes, list[tuple[str, Frozen]]]] | None = None
     """Makes more attributes out of `details`, on the export thread."""
     details: Any = None
     records_exception: bool = True
@@ -100,14 +102,14 @@ class LightSpan(Span):
 
     def is_recording(self) -> bool:
         """Whether what is written on this span will be exported."""
-        return self.end_ns is None and bool(self.trace_flags & SAMPLED)
+        return self.end_ns is None and (bool(self.trace_flags & SAMPLED) or self.held is not None)
 
     def set_attribute(self, key: str, value: AnyValue) -> None:
         """Set an attribute, as its value is now."""
         attributes = self.attributes
         if self.end_ns is not None or value is None:
             return
-        if len(attributes) >= MAX_ATTRIBUTES and key not in attributes:
+        if len(attributes) >= RUNTIME.settings.max_attributes and key not in attributes:
             self.dropped_attributes += 1
             return
         attributes[key if type(key) is str else safe_text(key)] = freeze(value)
@@ -123,7 +125,7 @@ class LightSpan(Span):
             return
         if self.events is None:
             self.events = []
-        if len(self.events) >= MAX_EVENTS:
+        if len(self.events) >= RUNTIME.settings.max_events:
             self.dropped_events += 1
             return
         frozen = freeze_items(attributes) if attributes else {}
@@ -135,7 +137,7 @@ class LightSpan(Span):
             return
         if self.links is None:
             self.links = []
-        if len(self.links) >= MAX_LINKS:
+        if len(self.links) >= RUNTIME.settings.max_links:
             self.dropped_links += 1
             return
         self.links.append((context, freeze_items(attributes) if attributes else {}))
@@ -180,6 +182,8 @@ class LightSpan(Span):
         self.end_ns = time_ns() if end_time is None else end_time
         if self.trace_flags & SAMPLED:
             RUNTIME.put_span(self)
+        elif self.held is not None:
+            self.held.add(self)
 
     def __exit__(
         self,

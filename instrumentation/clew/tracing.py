@@ -9,15 +9,13 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, Tracer, TracerProvi
 from opentelemetry.util._decorator import _agnosticcontextmanager
 from opentelemetry.util.types import Attributes
 
-from clew.context import CURRENT, SPAN_KEY, correlation_id_of, restore
+from clew.context import BAGGAGE_KEY, CURRENT, SPAN_KEY, correlation_id_of, restore
 from clew.ids import new_trace_id
-from clew.propagation import RANDOM, SAMPLED
+from clew.propagation import SAMPLED
 from clew.runtime import RUNTIME
+from clew.sampling import ROOT_FLAGS, Held
 from clew.spans import KIND, LightSpan, Scope
 from clew.version import VERSION
-
-ROOT_FLAGS: Final = SAMPLED | RANDOM
-"""A trace that begins here is sampled, and its ID is random (W3C Trace Context level 2)."""
 
 
 class LightTracer(Tracer):
@@ -114,21 +112,54 @@ def start_span(scope: Scope, name: str, kind: int, context: Context) -> LightSpa
         span.parent_id = parent.span_id
         span.trace_flags = parent.trace_flags
         span.trace_state = parent.trace_state
+        if parent.held is not None:
+            span.held = parent.held
     else:
         span = _under_foreign(parent.get_span_context() if isinstance(parent, Span) else None, scope, name, kind)
     # A trace that begins outside of any request is a request of its own: a job can be followed like a call.
     span.correlation_id = correlation_id_of(context) or f"{span.trace_id:032x}"
+    if RUNTIME.settings.baggage_fields:
+        copy_baggage(span, context.get(BAGGAGE_KEY))
     return span
+
+
+def new_root(scope: Scope, name: str, kind: int) -> LightSpan:
+    """The first span of a new trace."""
+    span = LightSpan(scope, name, kind, new_trace_id())
+    sampler = RUNTIME.sampler
+    if sampler is None:
+        span.trace_flags = ROOT_FLAGS
+    else:
+        span.trace_flags = sampler.root_flags(span.trace_id)
+        if not span.trace_flags & SAMPLED and RUNTIME.keeps_unsampled:
+            span.held = Held(span)
+    return span
+
+
+def follow_decision(span: LightSpan, trace_flags: int) -> None:
+    """Take over what a caller in another process has decided on sampling, as far as the sampler follows it."""
+    sampler = RUNTIME.sampler
+    if sampler is not None:
+        trace_flags = sampler.remote_flags(span.trace_id, trace_flags)
+    span.trace_flags = trace_flags
+    if not trace_flags & SAMPLED and RUNTIME.keeps_unsampled:
+        span.held = Held(span)
+
+
+def copy_baggage(span: LightSpan, baggage: object) -> None:
+    """Put the baggage that the settings name onto a span."""
+    if isinstance(baggage, dict):
+        for key in RUNTIME.settings.baggage_fields:
+            if key in baggage:
+                span.set_attribute(key, str(baggage[key]))
 
 
 def _under_foreign(parent: SpanContext | None, scope: Scope, name: str, kind: int) -> LightSpan:
     if parent is None or not parent.is_valid:
-        span = LightSpan(scope, name, kind, new_trace_id())
-        span.trace_flags = ROOT_FLAGS
-        return span
+        return new_root(scope, name, kind)
     span = LightSpan(scope, name, kind, parent.trace_id)
     span.parent_id = parent.span_id
-    span.trace_flags = int(parent.trace_flags)
     span.trace_state = parent.trace_state.to_header() or None
     span.is_parent_remote = parent.is_remote
+    follow_decision(span, int(parent.trace_flags))
     return span

@@ -76,11 +76,11 @@ def test_every_setting_has_a_variable() -> None:
         ({"endpoint": "http://c:99999"}, "endpoint must be"),
         ({"endpoint": "grpc://c:4317"}, "endpoint must be"),
         ({"endpoint": "http://c/v1/traces"}, "without /v1/traces"),
-        ({"headers": "a=b"}, "headers must be a mapping"),
+        ({"headers": 3}, "headers must be a mapping"),
         ({"headers": {"a": "b\r\nc: d"}}, r"headers\['a'\]"),
         ({"headers": {"a b": "c"}}, r"headers\['a b'\]"),
         ({"log_level": "loud"}, "log_level must be .*INFO.*, got 'loud'"),
-        ({"log_format": "xml"}, "log_format must be one of auto, console, json, none, got 'xml'"),
+        ({"log_format": "xml"}, "log_format must be one of auto, console, json, ecs, logfmt, none, got 'xml'"),
         ({"root_handler": "maybe"}, "root_handler must be True or False"),
     ],
 )
@@ -97,8 +97,21 @@ def test_a_secret_is_not_repeated_in_an_error() -> None:
 
 
 def test_a_malformed_variable_is_named() -> None:
-    with pytest.raises(ValueError, match=r"OTEL_RESOURCE_ATTRIBUTES: must be key=value pairs.*'oops'"):
-        read_settings({}, {"OTEL_RESOURCE_ATTRIBUTES": "a=1,oops"})
+    with pytest.raises(ValueError, match=r"CLEW_RESOURCE must be key=value pairs.*'oops'"):
+        read_settings({}, {"CLEW_RESOURCE": "a=1,oops"})
+
+
+def test_a_malformed_variable_of_opentelemetry_is_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    settings = read_settings({}, {"OTEL_BSP_MAX_QUEUE_SIZE": "many", "OTEL_TRACES_SAMPLER": "jaeger_remote"})
+
+    assert settings == Settings()
+    assert "OTEL_BSP_MAX_QUEUE_SIZE is ignored: it must be a whole number" in caplog.text
+    assert "OTEL_TRACES_SAMPLER is ignored: it must be one of" in caplog.text
+
+
+def test_an_argument_that_is_no_setting_is_refused() -> None:
+    with pytest.raises(TypeError, match="there is no setting 'endpiont'"):
+        read_settings({"endpiont": "http://c:1"}, {})
 
 
 def test_wrong_settings_change_nothing() -> None:

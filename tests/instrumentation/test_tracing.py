@@ -13,8 +13,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusC
 
 import clew
 from clew.context import stamp, stamped_ids
-from clew.spans import MAX_ATTRIBUTES, MAX_EVENTS, MAX_LINKS, LightSpan
+from clew.spans import LightSpan
 from tests.instrumentation.fake_collector import FakeCollector, attributes_of
+
+LIMIT = 128  # of attributes, events and links, by default
 
 
 def spans_by_name(collector: FakeCollector) -> dict[str, Span]:
@@ -165,7 +167,7 @@ class TestSpan:
         span = self.start()
         context = SpanContext(1, 2, False)
 
-        for number in range(MAX_ATTRIBUTES + 3):
+        for number in range(LIMIT + 3):
             span.set_attribute(f"k{number}", number)
             span.add_event("e")
             span.add_link(context)
@@ -174,9 +176,9 @@ class TestSpan:
 
         sent = spans_by_name(exported)["work"]
         # The correlation ID is clew's own, and on top.
-        assert len(sent.attributes) == MAX_ATTRIBUTES + 1
+        assert len(sent.attributes) == LIMIT + 1
         assert attributes_of(sent.attributes)["k0"] == "changed"
-        assert (len(sent.events), len(sent.links)) == (MAX_EVENTS, MAX_LINKS)
+        assert (len(sent.events), len(sent.links)) == (LIMIT, LIMIT)
         counts = (sent.dropped_attributes_count, sent.dropped_events_count, sent.dropped_links_count)
         assert counts == (3, 3, 3)
 

@@ -11,7 +11,7 @@ import httpx
 from opentelemetry.trace import StatusCode
 
 from clew import fields
-from clew.clients.outgoing import X_REQUEST_ID, is_suppressed, is_traced_by, request_headers, trace_headers
+from clew.clients.outgoing import is_suppressed, is_traced_by, request_headers, trace_headers
 from clew.context import CURRENT
 from clew.failures import type_name
 from clew.redaction import redact_query
@@ -100,8 +100,9 @@ def _begin(request: httpx.Request) -> LightSpan | None:
 
 def _write(request: httpx.Request, headers: dict[str, str]) -> None:
     # A service that passes its caller's headers on must not pass on its caller's span; an ID that it chose stays.
-    if X_REQUEST_ID in request.headers:
-        headers.pop(X_REQUEST_ID, None)
+    request_id = RUNTIME.headers.request_id_name
+    if request_id in request.headers:
+        headers.pop(request_id, None)
     if "tracestate" in request.headers and "tracestate" not in headers:
         del request.headers["tracestate"]
     request.headers.update(headers)

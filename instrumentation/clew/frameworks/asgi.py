@@ -4,23 +4,17 @@ Must be the outermost layer: inside of Starlette's ServerErrorMiddleware, a 500 
 pays for every statement here; what can be done later is done in `http_server`, on the export thread.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from time import time_ns
 from typing import Any, Final
 
-from opentelemetry.context.context import Context
-from opentelemetry.trace import Span
-
-from clew import fields
-from clew.context import BAGGAGE_KEY, CORRELATION_KEY, CURRENT, SPAN_KEY, restore, stamp
+from clew.context import CURRENT, restore, stamp
 from clew.failures import type_name
 from clew.frameworks.http_server import KNOWN_METHODS, describe_request, route_template
 from clew.frameworks.lifespan import serve_lifespan
-from clew.ids import is_valid_correlation_id, new_correlation_id, new_trace_id
-from clew.propagation import BAGGAGE, PARENT_HEADERS, TRACESTATE, parse_baggage, read_parent
+from clew.incoming import SERVER, begin, enter, exclude, is_excluded
 from clew.runtime import RUNTIME
 from clew.spans import STATUS_ERROR, LightSpan
-from clew.tracing import OWN_SCOPE, ROOT_FLAGS, start_span
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,13 +23,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MARK: Final = "clew.span"
-_REQUEST_ID: Final = fields.REQUEST_ID_HEADER.encode()
-_CORRELATION_ID: Final = fields.CORRELATION_ID_HEADER.encode()
 _HOST: Final = b"host"
 _USER_AGENT: Final = b"user-agent"
-_WANTED: Final = PARENT_HEADERS | {TRACESTATE, BAGGAGE, _REQUEST_ID, _CORRELATION_ID, _HOST, _USER_AGENT}
-_LISTS: Final = frozenset({BAGGAGE, TRACESTATE})
-_SERVER: Final = 2
 
 _INTERNAL_SERVER_ERROR: Final = b"Internal Server Error"
 
@@ -59,14 +48,18 @@ class ClewMiddleware:
             await self.app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _read_headers(scope.get("headers") or ())
+        policy = RUNTIME.headers
+        headers = policy.pick(scope.get("headers") or ())
         outer = CURRENT.get()
-        span = _start_server_span(scope.get("method", "GET"), headers, outer)
-        correlation_id, context = _enter(span, headers, outer)
+        method = scope.get("method", "GET")
+        span = begin(method if method in KNOWN_METHODS else "HTTP", SERVER, headers, outer)
+        correlation_id, context = enter(span, headers, outer)
+        if RUNTIME.excluded is not None and is_excluded(scope["path"]):
+            exclude(span)
         scope[_MARK] = span
         # FastAPI >= 0.165 makes spans of its own once there is a tracer provider; this key stops it.
         scope["fastapi.telemetry"] = None
-        exchange = _Exchange(send, correlation_id.encode())
+        exchange = _Exchange(send, policy.request_id, correlation_id.encode())
         error_type: str | None = None
         token = CURRENT.set(context)
         try:
@@ -85,16 +78,17 @@ class ClewMiddleware:
 class _Exchange:
     """One request's way back: gives the response its ID and sees how it ends."""
 
-    __slots__ = ("_request_id", "_send", "ended_ns", "status_code")
+    __slots__ = ("_header", "_request_id", "_send", "ended_ns", "status_code")
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
+    def __init__(self, send: Send, header: bytes, request_id: bytes) -> None:
         self._send = send
+        self._header = header
         self._request_id = request_id
         self.status_code = 0
         self.ended_ns: int | None = None
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, the response's first one with `X-Request-ID`, exactly once."""
+        """Pass a message on, the response's first one with the request ID, exactly once."""
         kind = message["type"]
         if kind == "http.response.body":
             await self._send(message)
@@ -131,63 +125,10 @@ class _Exchange:
 
     def _with_request_id(self, message: Message) -> Message:
         # A new list: the response's own may be one that the service sends again.
-        headers = [pair for pair in message.get("headers") or () if pair[0].lower() != _REQUEST_ID]
-        headers.append((_REQUEST_ID, self._request_id))
+        header = self._header
+        headers = [pair for pair in message.get("headers") or () if pair[0].lower() != header]
+        headers.append((header, self._request_id))
         return {**message, "headers": headers}
-
-
-def _read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers that matter here. Sent twice: lists are joined, the first ID wins, two parents are none."""
-    headers: dict[bytes, bytes] = {}
-    for name, value in pairs:
-        if name in _WANTED:
-            if name not in headers:
-                headers[name] = value
-            elif name in _LISTS:
-                headers[name] += b"," + value
-            elif name in PARENT_HEADERS:
-                headers[name] = b""
-    return headers
-
-
-def _start_server_span(method: str, headers: dict[bytes, bytes], outer: Context) -> LightSpan:
-    name = method if method in KNOWN_METHODS else "HTTP"
-    parent = read_parent(headers)
-    if parent is not None:
-        span = LightSpan(OWN_SCOPE, name, _SERVER, parent.trace_id or new_trace_id())
-        span.parent_id = parent.span_id
-        span.trace_flags = parent.trace_flags
-        span.trace_state = parent.trace_state
-        span.is_parent_remote = parent.span_id != 0
-        return span
-    local = outer.get(SPAN_KEY) if outer else None
-    # An ended one has leaked: servers that were started inside of a span keep its context for every connection.
-    if isinstance(local, Span) and getattr(local, "end_ns", None) is None:
-        return start_span(OWN_SCOPE, name, _SERVER, outer)
-    span = LightSpan(OWN_SCOPE, name, _SERVER, new_trace_id())
-    span.trace_flags = ROOT_FLAGS
-    return span
-
-
-def _enter(span: LightSpan, headers: dict[bytes, bytes], outer: Context) -> tuple[str, Context]:
-    """The request's correlation ID and its context."""
-    sent = headers.get(BAGGAGE)
-    baggage: dict[str, object] = {} if sent is None else {**parse_baggage(sent)}
-    correlation_id = (
-        _valid(headers.get(_REQUEST_ID))
-        or _valid(headers.get(_CORRELATION_ID))
-        or _valid_text(baggage.get(fields.CORRELATION_ID))
-        or span.correlation_id
-        or new_correlation_id()
-    )
-    span.correlation_id = baggage[fields.CORRELATION_ID] = correlation_id
-    inner = {SPAN_KEY: span, CORRELATION_KEY: correlation_id, BAGGAGE_KEY: baggage}
-    if not outer:
-        return correlation_id, Context(inner)
-    local = outer.get(BAGGAGE_KEY)
-    if isinstance(local, dict):
-        inner[BAGGAGE_KEY] = {**local, **baggage}
-    return correlation_id, Context({**outer, **inner})
 
 
 def _end(
@@ -219,11 +160,3 @@ def _end(
     )
     span.describe = describe_request
     span.end(exchange.ended_ns)
-
-
-def _valid(header: bytes | None) -> str | None:
-    return None if header is None else _valid_text(header.decode("latin-1").strip())
-
-
-def _valid_text(text: object) -> str | None:
-    return text if isinstance(text, str) and is_valid_correlation_id(text) else None

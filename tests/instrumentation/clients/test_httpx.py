@@ -14,7 +14,7 @@ from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 import clew
-from clew.clients.importing import when_imported
+from clew.importing import when_imported
 from tests.instrumentation.fake_collector import FakeCollector, attributes_of
 
 

@@ -15,7 +15,7 @@ def when_imported(name: str, then: Callable[[], None]) -> None:
     if module is not None:
         then()
         return
-    if not any(isinstance(finder, _Watcher) and finder.name == name for finder in sys.meta_path):
+    if not any(isinstance(finder, _Watcher) and finder.is_for(name, then) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Watcher(name, then))
 
 
@@ -26,6 +26,10 @@ class _Watcher(MetaPathFinder):
         self.name = name
         self._then = then
         self._asking = threading.local()
+
+    def is_for(self, name: str, then: Callable[[], None]) -> bool:
+        """Whether this call waits for this module already."""
+        return self.name == name and self._then == then
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
