@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar, Unpack
 import structlog
 from opentelemetry import trace
 
+from clew import integrations, opentelemetry_libraries
 from clew.exporting.exporter import Exporter
 from clew.exporting.outage import LOGGER_NAME
 from clew.frameworks.asgi import ClewMiddleware
-from clew.integrations import install
 from clew.logs import stdlib_bridge
 from clew.logs.rendering import (
     configure_structlog,
@@ -104,7 +104,8 @@ class _Process:
             RUNTIME.go_by(settings, sampler=sampler_of(settings), excluded=excluded if settings.excluded_urls else None)
             if settings.enabled:
                 self._set_hooks()
-                install(settings)
+                integrations.install(settings)
+                opentelemetry_libraries.install(settings)
                 _set_up_logs(settings)
             else:
                 set_root_handler(None)
@@ -178,11 +179,30 @@ def _set_tracer_provider() -> None:
     present = trace.get_tracer_provider()
     if isinstance(present, trace.ProxyTracerProvider):
         trace.set_tracer_provider(LightTracerProvider())
+        trace.set_tracer_provider = _set_other_tracer_provider
     elif not isinstance(present, LightTracerProvider):
-        logging.getLogger(LOGGER_NAME).warning(
-            "OpenTelemetry already has a tracer provider (%s): its spans join clew's traces but go where it sends them",
-            type(present).__qualname__,
-        )
+        _step_aside(present)
+
+
+def _set_other_tracer_provider(tracer_provider: trace.TracerProvider) -> None:
+    """`opentelemetry.trace.set_tracer_provider` from now on: a provider that comes after clew's takes over from it."""
+    if isinstance(trace.get_tracer_provider(), LightTracerProvider) and RUNTIME.sdk is None:
+        trace._TRACER_PROVIDER = tracer_provider
+        _step_aside(tracer_provider)
+    else:
+        trace._set_tracer_provider(tracer_provider, log=True)
+
+
+def _step_aside(provider: trace.TracerProvider) -> None:
+    """Let the service's own provider make the spans; those of tracers that were handed out before, too."""
+    from clew.sdk import follow
+
+    RUNTIME.sdk = follow(provider)
+    logging.getLogger(LOGGER_NAME).warning(
+        "OpenTelemetry has a tracer provider of the service's own (%s): it makes the spans, and a copy goes to %s",
+        type(provider).__qualname__,
+        RUNTIME.settings.endpoint,
+    )
 
 
 def _set_up_logs(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from opentelemetry.context.context import Context
-from opentelemetry.trace import Span, SpanContext, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 from opentelemetry.util.types import AnyValue
 
 from clew import fields
@@ -190,6 +190,9 @@ def sender_of(headers: SentHeaders) -> SpanContext | None:
 
 
 def _under_caller(parent: Parent, name: str, kind: int) -> LightSpan:
+    if RUNTIME.sdk is not None:
+        caller = NonRecordingSpan(span_context(parent))
+        return RUNTIME.sdk.start(OWN_SCOPE, name, kind, Context({SPAN_KEY: caller}))
     span = LightSpan(OWN_SCOPE, name, kind, parent.trace_id or new_trace_id())
     span.parent_id = parent.span_id
     span.trace_state = parent.trace_state

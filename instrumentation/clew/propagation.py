@@ -38,7 +38,7 @@ _b3_id = re.compile(rb"[0-9a-f]{16}|[0-9a-f]{32}", re.IGNORECASE).fullmatch
 _xray_root = re.compile(rb"1-([0-9a-f]{8})-([0-9a-f]{24})", re.IGNORECASE).fullmatch
 _xray_parent = re.compile(rb"[0-9a-f]{16}", re.IGNORECASE).fullmatch
 _tracestate_member = re.compile(
-    r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
+    r"[a-z0-9][_0-9a-z\-*/@]{0,255}"
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 ).fullmatch
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch

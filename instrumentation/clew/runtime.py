@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clew.exporting.exporter import Exporter
     from clew.logs.record import LogRecord
     from clew.sampling import Sampler
+    from clew.sdk import SdkTracing
     from clew.spans import LightSpan
 
 
@@ -41,6 +42,7 @@ class Runtime:
         "put_log",
         "put_span",
         "sampler",
+        "sdk",
         "settings",
     )
 
@@ -49,6 +51,9 @@ class Runtime:
         self.exporter: Exporter | None = None
         self.put_span: Callable[[LightSpan], None] = discard
         self.put_log: Callable[[LogRecord], None] = discard
+        self.sdk: SdkTracing | None = None
+        """Makes the spans when the service has a tracer provider of its own."""
+
         self.go_by(Settings(), sampler=None, excluded=None)
 
     def go_by(self, settings: Settings, *, sampler: Sampler | None, excluded: re.Pattern[str] | None) -> None:

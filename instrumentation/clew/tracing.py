@@ -1,7 +1,8 @@
 """The tracer and its provider: how spans are made by users, and by libraries that know OpenTelemetry only."""
 
+import logging
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 from opentelemetry.context.context import Context
@@ -16,6 +17,9 @@ from clew.runtime import RUNTIME
 from clew.sampling import ROOT_FLAGS, Held
 from clew.spans import KIND, LightSpan, Scope
 from clew.version import VERSION
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
 
 
 class LightTracer(Tracer):
@@ -38,6 +42,10 @@ class LightTracer(Tracer):
         """A span under the current one (or the one in `context`); it is not made the current one."""
         if not RUNTIME.enabled:
             return trace.INVALID_SPAN
+        if RUNTIME.sdk is not None:
+            return RUNTIME.sdk.tracer(self._scope).start_span(
+                name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+            )
         span = start_span(self._scope, name, KIND[kind], CURRENT.get() if context is None else context)
         if attributes:
             span.set_attributes(attributes)
@@ -65,6 +73,12 @@ class LightTracer(Tracer):
         end_on_exit: bool = True,
     ) -> Iterator[Span]:
         """A span that is the current one inside the `with` block, or inside the decorated function, async or not."""
+        if RUNTIME.sdk is not None and RUNTIME.enabled:
+            tracer = RUNTIME.sdk.tracer(self._scope)
+            how = (start_time, record_exception, set_status_on_exception, end_on_exit)
+            with tracer.start_as_current_span(name, context, kind, attributes, links, *how) as made:
+                yield made
+            return
         span = self.start_span(
             name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
         )
@@ -83,6 +97,20 @@ class LightTracer(Tracer):
 
 class LightTracerProvider(TracerProvider):
     """OpenTelemetry's way in: set once as the process's provider, whatever `configure()` says later."""
+
+    def add_span_processor(self, span_processor: "SpanProcessor") -> None:
+        """Take a span processor, as the SDK's provider does: from now on the SDK makes the spans."""
+        from clew.sdk import follow, new_provider
+
+        if RUNTIME.sdk is None:
+            RUNTIME.sdk = follow(new_provider())
+            logging.getLogger("clew").warning(
+                "a span processor was added (%s): OpenTelemetry's SDK makes the spans from now on",
+                type(span_processor).__qualname__,
+            )
+        add = getattr(RUNTIME.sdk.provider, "add_span_processor", None)
+        if callable(add):
+            add(span_processor)
 
     def get_tracer(
         self,
@@ -107,7 +135,9 @@ def get_tracer(name: str) -> Tracer:
 def start_span(scope: Scope, name: str, kind: int, context: Context) -> LightSpan:
     """A span under the one in `context`, or a new trace's first; a `LightSpan` whoever made its parent."""
     parent = context.get(SPAN_KEY)
-    if isinstance(parent, LightSpan):
+    if RUNTIME.sdk is not None:
+        span = RUNTIME.sdk.start(scope, name, kind, context)
+    elif isinstance(parent, LightSpan):
         span = LightSpan(scope, name, kind, parent.trace_id)
         span.parent_id = parent.span_id
         span.trace_flags = parent.trace_flags
@@ -125,6 +155,8 @@ def start_span(scope: Scope, name: str, kind: int, context: Context) -> LightSpa
 
 def new_root(scope: Scope, name: str, kind: int) -> LightSpan:
     """The first span of a new trace."""
+    if RUNTIME.sdk is not None:
+        return RUNTIME.sdk.start(scope, name, kind, Context())
     span = LightSpan(scope, name, kind, new_trace_id())
     sampler = RUNTIME.sampler
     if sampler is None:
