@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, middleware, request_page
+from benchmarks import ingest, request_page
+from benchmarks.instrumentation import call_cost, line_cost, request_cost
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
-    "middleware": middleware.main,
+    "request_cost": request_cost.main,
+    "line_cost": line_cost.main,
+    "call_cost": call_cost.main,
     "ingest": ingest.main,
     "request_page": request_page.main,
 }
