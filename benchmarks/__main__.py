@@ -4,12 +4,15 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import ingest, request_page
-from benchmarks.instrumentation import call_cost, line_cost, request_cost
+from benchmarks.instrumentation import call_cost, context_loss, footprint, line_cost, request_cost, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "request_cost": request_cost.main,
     "line_cost": line_cost.main,
     "call_cost": call_cost.main,
+    "throughput": throughput.main,
+    "footprint": footprint.main,
+    "context_loss": context_loss.main,
     "ingest": ingest.main,
     "request_page": request_page.main,
 }

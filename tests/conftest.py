@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from tests.servers import chromium as chromium_server
-from tests.servers import elasticsearch, rabbitmq, redis, zipkin
+from tests.servers import elasticsearch, kafka, moto, rabbitmq, redis, zipkin
 from tests.servers.missing import ServerMissingError
 from tests.servers.processes import Server
 
@@ -70,6 +70,17 @@ def redis_url(servers: _Servers) -> str:
 @pytest.fixture
 def rabbitmq_url(servers: _Servers) -> str:
     return servers.get("RabbitMQ", rabbitmq.start).url
+
+
+@pytest.fixture
+def kafka_url(servers: _Servers) -> str:
+    """`host:port` of a broker that makes topics when they are first used."""
+    return servers.get("Kafka", kafka.start).url
+
+
+@pytest.fixture
+def aws_url(servers: _Servers) -> str:
+    return servers.get("moto", moto.start).url
 
 
 # One a module: while it is open, Playwright's event loop counts as running, and `asyncio.run` fails.

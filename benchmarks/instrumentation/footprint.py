@@ -1,7 +1,6 @@
 """What the base install weighs, and what `import clew` adds to importing structlog and OpenTelemetry's API."""
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile

@@ -12,6 +12,7 @@ FOLDER: Final = ROOT / ".venv" / "peers"
 # The host is the same everywhere.
 HOST: Final = (
     "fastapi==0.165.0",
+    "flask==3.1.3",
     "granian==2.8.7",
     "httptools==0.9.0",
     "httpx==0.28.1",
@@ -29,6 +30,7 @@ PEERS: Final = {
     "opentelemetry": (
         "opentelemetry-exporter-otlp-proto-http==1.45.1",
         "opentelemetry-instrumentation-fastapi==0.66b1",
+        "opentelemetry-instrumentation-flask==0.66b1",
         "opentelemetry-instrumentation-httpx==0.66b1",
         "opentelemetry-instrumentation-logging==0.66b1",
         "opentelemetry-instrumentation-starlette==0.66b1",

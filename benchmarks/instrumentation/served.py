@@ -1,4 +1,4 @@
-"""The host as a server runs it: `uvicorn benchmarks.instrumentation.served:app`, its case and sink in the environment."""
+"""The host as a server runs it: `uvicorn benchmarks.instrumentation.served:app`; case and sink from the environment."""
 
 import os
 

@@ -33,7 +33,7 @@ def main() -> None:
     with running_sink() as url:
         rows = [_row(server, url) for server in SERVERS]
     print_table(
-        f"Requests a second with one log line each (median of {ROUNDS} rounds), and the share of the bare application's",
+        f"Requests a second with one log line each (median of {ROUNDS} rounds), and their share of the bare ones",
         ["server", *COLUMNS],
         rows,
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from clew import run
 from clew_collector.errors import ClewError, ConfigError
 from clew_server.commands.demo import demo
 from clew_server.commands.import_files import import_files
@@ -25,6 +26,13 @@ app.command("up")(up)
 app.command("demo")(demo)
 app.command("import")(import_files)
 app.command("request")(show_request)
+
+
+@app.command("run", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def run_command(context: typer.Context) -> None:
+    """Start a Python service with clew switched on, without an edit to it."""
+    # Listed here for `clew --help`; `clew_server.entry` runs it without these packages.
+    run.main(context.args)
 
 
 def _print_version(wanted: bool) -> None:

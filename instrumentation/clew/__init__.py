@@ -7,6 +7,7 @@ IDs. Nothing here raises into the service but `configure()`, and only for settin
 from clew.configuration import configure, flush, instrument, shutdown
 from clew.context import correlation_id, current_span, trace_id
 from clew.frameworks.asgi import ClewMiddleware
+from clew.frameworks.wsgi import ClewWSGIMiddleware
 from clew.jobs import request
 from clew.tracing import get_tracer
 from clew.version import VERSION
@@ -15,6 +16,7 @@ __version__ = VERSION
 
 __all__ = [
     "ClewMiddleware",
+    "ClewWSGIMiddleware",
     "__version__",
     "configure",
     "correlation_id",

@@ -1,4 +1,4 @@
-"""Switching clew on: `configure()`, `instrument(app)`, and the way back.
+"""Switching clew on: `configure()`, and the way back.
 
 The one module that knows all the others. What it sets up belongs to the process (the tracer provider, `logging`,
 structlog, httpx), so it is set up once and only replaced where settings have changed.
@@ -8,35 +8,36 @@ import atexit
 import logging
 import os
 import re
-import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 import structlog
 from opentelemetry import trace
 
-from clew import integrations, opentelemetry_libraries
-from clew.exporting.exporter import Exporter
+from clew import concurrency, integrations, opentelemetry_libraries, workers
+from clew.concurrency.carrying import run_outside
 from clew.exporting.outage import LOGGER_NAME
-from clew.frameworks.asgi import ClewMiddleware
+from clew.frameworks.instrumenting import instrument as instrument
 from clew.logs import stdlib_bridge
-from clew.logs.rendering import (
-    configure_structlog,
-    is_structlog_ours,
-    join_structlog,
-    output_format,
-    set_root_handler,
-)
+from clew.logs.output import OUTPUT
+from clew.logs.root_handler import set_root_handler
+from clew.logs.structlog_chain import configure_structlog, is_structlog_ours, join_structlog, watch_structlog
 from clew.resource import describe_process
-from clew.runtime import EXIT_TIMEOUT_S, RUNTIME, discard
+from clew.runtime import RUNTIME, discard
 from clew.sampling import sampler_of
 from clew.settings import Arguments, Settings, read_settings
 from clew.tracing import LightTracerProvider
+from clew.workers import children
+from clew.workers.ending import ENDING
+
+if TYPE_CHECKING:
+    from clew.exporting.exporter import Exporter
 
 DEFAULT_TIMEOUT_S: Final = 2.0
-
-AppT = TypeVar("AppT")
+PAUSE_TIMEOUT_S: Final = 0.5
 
 
 def configure(service: str | None = None, **settings: Unpack[Arguments]) -> None:
@@ -50,30 +51,6 @@ def configure(service: str | None = None, **settings: Unpack[Arguments]) -> None
     _PROCESS.configure(read_settings({"service": service, **settings}))
 
 
-def instrument(app: AppT) -> AppT:
-    """Follow every request of a Starlette or FastAPI app, from outside of all its middleware. Twice is as once.
-
-    Any other ASGI app: `app = ClewMiddleware(app)`. Raises `TypeError` for something that is neither.
-    """
-    build = getattr(app, "build_middleware_stack", None)
-    if build is None:
-        raise TypeError(f"clew.instrument: a Starlette or FastAPI app is needed, got {type(app).__name__}; wrap others")
-    if getattr(build, "func", None) is not _build_outermost:
-        outermost = partial(_build_outermost, build)
-        app.build_middleware_stack = outermost  # type: ignore[attr-defined]
-        stack = getattr(app, "middleware_stack", None)
-        if stack is not None:
-            app.middleware_stack = ClewMiddleware(stack)  # type: ignore[attr-defined]
-    # A service may have set structlog up since `configure()`.
-    if RUNTIME.exporter is not None:
-        join_structlog()
-    # FastAPI >= 0.165 would start its own spans before it comes to its middleware. Its metrics and logs stay.
-    own_telemetry = getattr(app, "_telemetry", None)
-    if isinstance(own_telemetry, dict):
-        own_telemetry["tracing"] = False
-    return app
-
-
 def flush(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
     """Wait until what is finished now has been sent; False if it was not within this time."""
     exporter = RUNTIME.exporter
@@ -83,6 +60,11 @@ def flush(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
 def shutdown(timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
     """Flush, and stop exporting; IDs are still made and carried on. `configure()` starts it again."""
     _PROCESS.shutdown(timeout_s=timeout_s)
+
+
+def configure_as_parent(settings: Settings) -> None:
+    """Go by the settings of the process that started this one, unless this one has called `configure()` itself."""
+    _PROCESS.configure_first(settings)
 
 
 class _Process:
@@ -104,11 +86,18 @@ class _Process:
             RUNTIME.go_by(settings, sampler=sampler_of(settings), excluded=excluded if settings.excluded_urls else None)
             if settings.enabled:
                 self._set_hooks()
+                if settings.propagate_to_threads:
+                    concurrency.install()
                 integrations.install(settings)
                 opentelemetry_libraries.install(settings)
                 _set_up_logs(settings)
             else:
                 set_root_handler(None)
+
+    def configure_first(self, settings: Settings) -> None:
+        """Go by these settings unless there were others before."""
+        if self._settings is None:
+            self.configure(settings)
 
     def shutdown(self, *, timeout_s: float) -> None:
         """End the exporter; a later `configure()`, with the same settings too, makes a new one."""
@@ -120,18 +109,38 @@ class _Process:
         """In the child: the parent's thread is not here, and its queues are not ours to send."""
         self._lock = threading.Lock()
         if RUNTIME.exporter is not None:
-            RUNTIME.exporter.begin()
+            # Its thread is of no request, even if the fork was in the middle of one.
+            run_outside(RUNTIME.exporter.begin)
             _connect(RUNTIME.exporter)
-        multiprocessing = sys.modules.get("multiprocessing.util")
-        if multiprocessing is not None:
-            # Its children end without `atexit`, and forget what was to be done at their parent's end after this.
-            multiprocessing.register_after_fork(self, _finish_with_multiprocessing)
+        ENDING.begin()
+        children.finish_at_end_of_fork()
+
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Run a block without an export thread; a new one, with empty queues, follows it."""
+        settings = self._settings if RUNTIME.exporter is not None else None
+        if settings is not None:
+            self._stop_exporter(timeout_s=PAUSE_TIMEOUT_S)
+        try:
+            yield
+        finally:
+            if settings is not None:
+                self._replace_exporter(settings)
 
     def _replace_exporter(self, settings: Settings) -> None:
-        self._stop_exporter(timeout_s=DEFAULT_TIMEOUT_S)
-        if settings.enabled:
-            resource = partial(describe_process, settings)
-            _connect(Exporter(settings.endpoint.rstrip("/"), settings.headers, resource))
+        if not settings.enabled:
+            self._stop_exporter(timeout_s=DEFAULT_TIMEOUT_S)
+            return
+        # Not at the top: it takes longer to import than all the rest.
+        from clew.exporting.exporter import Exporter
+
+        before = RUNTIME.exporter
+        exporter = run_outside(Exporter, settings, partial(describe_process, settings))
+        run_outside(exporter.begin)
+        # What is finished while the one before sends what it has goes to the new one.
+        _connect(exporter)
+        if before is not None:
+            before.shutdown(timeout_s=DEFAULT_TIMEOUT_S)
 
     def _stop_exporter(self, *, timeout_s: float) -> None:
         exporter = RUNTIME.exporter
@@ -145,7 +154,8 @@ class _Process:
         self._has_hooks = True
         _set_tracer_provider()
         stdlib_bridge.install()
-        atexit.register(_finish)
+        atexit.register(ENDING.finish)
+        workers.install(after_fork=self.after_fork, pausing=self.pausing)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
 
@@ -153,26 +163,10 @@ class _Process:
 _PROCESS: Final = _Process()
 
 
-def _build_outermost(build: Any) -> ClewMiddleware:
-    return ClewMiddleware(build())
-
-
-def _connect(exporter: Exporter) -> None:
+def _connect(exporter: "Exporter") -> None:
     RUNTIME.exporter = exporter
-    RUNTIME.put_span = exporter.spans.queue.put
-    RUNTIME.put_log = exporter.logs.queue.put
-
-
-def _finish() -> None:
-    if RUNTIME.exporter is not None:
-        RUNTIME.exporter.finish(timeout_s=EXIT_TIMEOUT_S)
-
-
-def _finish_with_multiprocessing(_process: _Process) -> None:
-    from multiprocessing.util import Finalize
-
-    # Any priority will do: without one it is not called when the child ends.
-    Finalize(None, _finish, exitpriority=0)
+    RUNTIME.put_span = exporter.put_span
+    RUNTIME.put_log = exporter.put_log
 
 
 def _set_tracer_provider() -> None:
@@ -206,9 +200,10 @@ def _step_aside(provider: trace.TracerProvider) -> None:
 
 
 def _set_up_logs(settings: Settings) -> None:
-    output = output_format(settings.log_format)
+    OUTPUT.go_by(settings)
+    watch_structlog()
     if settings.log_format != "none" and (not structlog.is_configured() or is_structlog_ours()):
-        configure_structlog(output, level=settings.log_level)
+        configure_structlog(level=settings.log_level)
     else:
         join_structlog()
-    set_root_handler(output if settings.root_handler else None, level=settings.log_level)
+    set_root_handler(settings.log_level if settings.root_handler else None)

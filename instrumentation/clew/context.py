@@ -97,7 +97,14 @@ def active_ids() -> Ids:
     context = CURRENT.get()
     if not context:
         return NO_IDS
-    return Ids(*_trace_of(context.get(SPAN_KEY)), correlation_id_of(context))
+    span = context.get(SPAN_KEY)
+    correlation_id = context.get(CORRELATION_KEY)
+    if type(correlation_id) is not str:
+        correlation_id = correlation_id_of(context)
+    trace = getattr(span, "trace_id", None)
+    if trace is not None:
+        return Ids(trace, span.span_id, span.trace_flags, correlation_id)  # type: ignore[attr-defined]
+    return Ids(*_trace_of(span), correlation_id)
 
 
 def stamp(error: BaseException, span: "LightSpan") -> None:
@@ -119,9 +126,6 @@ def stamped_ids(error: BaseException | None) -> Ids:
 
 
 def _trace_of(span: object) -> tuple[int, int, int]:
-    trace = getattr(span, "trace_id", None)
-    if trace is not None:
-        return trace, span.span_id, span.trace_flags  # type: ignore[attr-defined]
     if not isinstance(span, Span):
         return 0, 0, 0
     context = span.get_span_context()

@@ -1,6 +1,6 @@
 """Which headers carry a request's IDs, as the settings say."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from clew.propagation import (
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _HOST: Final = b"host"
 _USER_AGENT: Final = b"user-agent"
 _LISTS: Final = frozenset({BAGGAGE, TRACESTATE})
+_MAX_LIST_BYTES: Final = 32_768
+"""More than both lists may have at most; what is longer is not valid, complete or not."""
 
 Write = Callable[["LightSpan", dict[str, str]], None]
 
@@ -51,22 +53,27 @@ class Headers:
                 if name not in headers:
                     headers[name] = value
                 elif name in _LISTS:
-                    headers[name] += b"," + value
+                    # Each one more is a copy of all: a message of nothing but baggage must not take seconds.
+                    if len(headers[name]) < _MAX_LIST_BYTES:
+                        headers[name] += b"," + value
                 elif name in PARENT_HEADERS:
                     headers[name] = b""
         return headers
 
     def pick_any(self, pairs: Iterable[tuple[object, object]] | Mapping[str, object] | None) -> dict[bytes, bytes]:
-        """The same, of a message's or a library's headers: names in any case, both as text or bytes, or something
-        else that is passed over."""
-        if not pairs:
-            return {}
-        items = pairs.items() if isinstance(pairs, Mapping) else pairs
-        return self.pick(
-            (name.lower(), value)
-            for name, value in ((_as_bytes(name), _as_bytes(value)) for name, value in items)
-            if name is not None and value is not None
-        )
+        """The same, of a message's or a library's headers: names in any case, both as text or bytes. Anything else in
+        there, or instead of it, is passed over."""
+        return self.pick(_in_bytes(pairs)) if pairs else {}
+
+
+def _in_bytes(pairs: object) -> Iterator[tuple[bytes, bytes]]:
+    if isinstance(pairs, Mapping):
+        pairs = pairs.items()
+    for pair in pairs if isinstance(pairs, Iterable) else ():
+        if isinstance(pair, (tuple, list)) and len(pair) == 2:
+            name, value = _as_bytes(pair[0]), _as_bytes(pair[1])
+            if name is not None and value is not None:
+                yield name.lower(), value
 
 
 def _as_bytes(value: object) -> bytes | None:

@@ -46,32 +46,34 @@ def begin(name: str, kind: int, headers: Mapping[bytes, bytes], outer: Context) 
             span.add_link(span_context(parent))
         return span
     local = outer.get(SPAN_KEY) if outer else None
-    # An ended one has leaked: servers that were started inside of a span keep its context for every connection.
-    if isinstance(local, Span) and getattr(local, "end_ns", None) is None:
+    if isinstance(local, Span) and not _has_ended(local):
         return start_span(OWN_SCOPE, name, kind, outer)
     return new_root(OWN_SCOPE, name, kind)
 
 
-def enter(span: LightSpan, headers: Mapping[bytes, bytes], outer: Context) -> tuple[str, Context]:
-    """The request's correlation ID, and the context to run it in."""
+def enter(
+    span: LightSpan, headers: Mapping[bytes, bytes], outer: Context, correlation_id: str | None = None
+) -> tuple[str, Context]:
+    """The request's correlation ID, and the context to run it in. A valid `correlation_id` wins over what was sent."""
     sent = headers.get(BAGGAGE)
     policy = RUNTIME.headers
     if policy.trusts_callers:
         baggage: dict[str, object] = {} if sent is None else {**parse_baggage(sent)}
         correlation_id = (
-            _sent_id(headers, policy.ids)
+            correlation_id
+            or _sent_id(headers, policy.ids)
             or _valid_text(baggage.get(fields.CORRELATION_ID))
             or span.correlation_id
             or new_correlation_id()
         )
     else:
         baggage = {}
-        correlation_id = span.correlation_id or new_correlation_id()
+        correlation_id = correlation_id or span.correlation_id or new_correlation_id()
     span.correlation_id = baggage[fields.CORRELATION_ID] = correlation_id
     inner = {SPAN_KEY: span, CORRELATION_KEY: correlation_id, BAGGAGE_KEY: baggage}
     if outer:
         local = outer.get(BAGGAGE_KEY)
-        if isinstance(local, dict):
+        if isinstance(local, dict) and not _has_ended(outer.get(SPAN_KEY)):
             inner[BAGGAGE_KEY] = baggage = {**local, **baggage}
         inner = {**outer, **inner}
     if RUNTIME.settings.baggage_fields:
@@ -113,12 +115,16 @@ class Following:
     ) -> None:
         """Begin the span. `links_parent` also links it to the caller's span, as a consumer's is to its producer's;
         `path` is what `excluded_urls` is matched against; a valid `correlation_id` wins over the one in the headers."""
-        picked = RUNTIME.headers.pick_any(headers)
+        self._token: Token[Context] | None = None
         outer = CURRENT.get()
+        given = _valid_text(correlation_id)
+        if not RUNTIME.enabled:
+            # A span that is not sampled goes nowhere.
+            self.span = LightSpan(OWN_SCOPE, name, kind, new_trace_id())
+            self.correlation_id, self.context = given or new_correlation_id(), outer
+            return
+        picked = RUNTIME.headers.pick_any(headers)
         self.span = span = begin(name, kind, picked, outer)
-        if _valid_text(correlation_id):
-            span.correlation_id = correlation_id
-            picked = {key: value for key, value in picked.items() if key not in RUNTIME.headers.ids and key != BAGGAGE}
         if attributes:
             span.set_attributes(attributes)
         if links_parent and span.is_parent_remote:
@@ -126,10 +132,9 @@ class Following:
             span.add_link(SpanContext(span.trace_id, span.parent_id, True, TraceFlags(span.trace_flags), state))
         for link in links:
             span.add_link(link)
-        self.correlation_id, self.context = enter(span, picked, outer)
+        self.correlation_id, self.context = enter(span, picked, outer, given)
         if path is not None and is_excluded(path):
             exclude(span)
-        self._token: Token[Context] | None = None
 
     def __enter__(self) -> Self:
         self._token = CURRENT.set(self.context)
@@ -151,7 +156,7 @@ class Following:
 
     def end(self, error: BaseException | None = None) -> None:
         """End the span, failed by `error` if there is one. Twice is as once."""
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and RUNTIME.enabled:
             self.span.set_attribute(fields.ERROR_TYPE, type_name(type(error)))
             self.span.fail(error)
             stamp(error, self.span)
@@ -199,6 +204,12 @@ def _under_caller(parent: Parent, name: str, kind: int) -> LightSpan:
     span.is_parent_remote = parent.span_id != 0
     follow_decision(span, parent.trace_flags)
     return span
+
+
+def _has_ended(span: object) -> bool:
+    """Whether a current span has leaked: servers that were started inside of one keep its context for every
+    connection."""
+    return getattr(span, "end_ns", None) is not None
 
 
 def _sent_id(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
+from clew.freezing import safe_text
+
 SAMPLED: Final = 0x01
 RANDOM: Final = 0x02
 
@@ -172,9 +174,10 @@ def format_baggage(baggage: Mapping[str, object]) -> str:
 def _within_limits(baggage: Mapping[str, object]) -> Iterable[str]:
     left_bytes = MAX_BAGGAGE_BYTES
     for key, value in list(baggage.items())[:MAX_BAGGAGE_MEMBERS]:
-        if not _token(key):
+        if not isinstance(key, str) or not _token(key):
             continue
-        member = f"{key}={quote(str(value), safe=_BAGGAGE_SAFE)}"
+        # Half a surrogate pair, which UTF-8 does not have, becomes a question mark.
+        member = f"{key}={quote(safe_text(value), safe=_BAGGAGE_SAFE, errors='replace')}"
         left_bytes -= len(member) + 1
         if left_bytes < -1:
             return

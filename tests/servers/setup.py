@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers import chromium, elasticsearch, rabbitmq, zipkin
+from tests.servers import chromium, elasticsearch, kafka, rabbitmq, zipkin
 from tests.servers.artifacts import fetched
 from tests.servers.containers import engine
 from tests.servers.java import java_homes
@@ -30,6 +30,8 @@ def main() -> None:
     if engine() is None:
         _fetch("Elasticsearch", lambda: fetched(elasticsearch.artifact_and_java()[0]))
         _fetch("Zipkin", lambda: fetched(zipkin.ARTIFACT))
+    if kafka.URL_VARIABLE not in os.environ:
+        _fetch("Kafka", kafka.fetched)
 
 
 def _missing_packages() -> Iterator[str]:
@@ -55,7 +57,8 @@ def _missing_packages() -> Iterator[str]:
 
 def _all_fetched() -> bool:
     try:
-        return elasticsearch.artifact_and_java()[0].path.exists() and zipkin.ARTIFACT.path.exists()
+        elasticsearch_artifact = elasticsearch.artifact_and_java()[0]
+        return elasticsearch_artifact.path.exists() and zipkin.ARTIFACT.path.exists() and kafka.JARS.exists()
     except ServerMissingError:
         return False
 

@@ -1,126 +1,101 @@
-"""httpx: one client span a call, and the request's IDs in its headers.
+"""httpx: one client span a request, and the request's IDs in its headers.
 
 The transports that really use the network are wrapped, on their classes: that covers every client, made before or
-after, sync and async, each redirect by itself, and no mock.
+after, sync and async, each redirect by itself, and no mock. A transport's own `retries` are retries of the connection
+alone: nothing has been sent by then, and it is one call.
 """
 
-import functools
-from typing import Final
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final
 
 import httpx
-from opentelemetry.trace import StatusCode
 
-from clew import fields
-from clew.clients.outgoing import is_suppressed, is_traced_by, request_headers, trace_headers
-from clew.context import CURRENT
-from clew.failures import type_name
-from clew.redaction import redact_query
+from clew.clients.http_call import HttpCall, Target, write
+from clew.clients.wrapping import AnyFunction, wrap
 from clew.runtime import RUNTIME
-from clew.spans import LightSpan
-from clew.tracing import OWN_SCOPE, start_span
 
-_CLIENT: Final = 3
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_WRAPPED: Final = "_clew_wrapped"
+_TRACED_BY: Final = frozenset({"opentelemetry.instrumentation.httpx"})
+_VERSIONS: Final = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}
+
+_LOWER_NAME: Final = itemgetter(1)
+
+_SENT: Final = "clew.sent"
+"""A request's extension, which httpx copies to the request that a redirect leads to: how often it was sent."""
 
 
 def install() -> None:
     """Wrap both transports; twice is the same as once."""
-    if not hasattr(httpx.HTTPTransport.handle_request, _WRAPPED):
-        _wrap_sync(httpx.HTTPTransport)
-    if not hasattr(httpx.AsyncHTTPTransport.handle_async_request, _WRAPPED):
-        _wrap_async(httpx.AsyncHTTPTransport)
+    wrap(httpx.HTTPTransport, "handle_request", _around_sync)
+    wrap(httpx.AsyncHTTPTransport, "handle_async_request", _around_async)
 
 
-def _wrap_sync(transport_type: type[httpx.HTTPTransport]) -> None:
-    original = transport_type.handle_request
-
-    @functools.wraps(original)
+def _around_sync(original: AnyFunction) -> AnyFunction:
     def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-        span = _begin(request)
-        if span is None:
-            return original(self, request)
-        try:
-            response = original(self, request)
-            _note_response(span, response)
-        except Exception as error:
-            _note_failure(span, error)
-            raise
-        finally:
-            span.end()
+        if not RUNTIME.enabled:
+            return original(self, request)  # type: ignore[no-any-return]
+        headers = request.headers
+        with _call(request) as call:
+            try:
+                response: httpx.Response = original(self, request)
+            finally:
+                request.headers = headers
+            call.answered(response.status_code, _VERSIONS.get(response.extensions.get("http_version", b"")))
         return response
 
-    setattr(handle_request, _WRAPPED, True)
-    transport_type.handle_request = handle_request  # type: ignore[method-assign]
+    return handle_request
 
 
-def _wrap_async(transport_type: type[httpx.AsyncHTTPTransport]) -> None:
-    original = transport_type.handle_async_request
-
-    @functools.wraps(original)
+def _around_async(original: AnyFunction) -> AnyFunction:
     async def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        span = _begin(request)
-        if span is None:
-            return await original(self, request)
-        try:
-            response = await original(self, request)
-            _note_response(span, response)
-        except Exception as error:
-            _note_failure(span, error)
-            raise
-        finally:
-            span.end()
+        if not RUNTIME.enabled:
+            return await original(self, request)  # type: ignore[no-any-return]
+        headers = request.headers
+        with _call(request) as call:
+            try:
+                response: httpx.Response = await original(self, request)
+            finally:
+                request.headers = headers
+            call.answered(response.status_code, _VERSIONS.get(response.extensions.get("http_version", b"")))
         return response
 
-    setattr(handle_async_request, _WRAPPED, True)
-    transport_type.handle_async_request = handle_async_request  # type: ignore[method-assign]
+    return handle_async_request
 
 
-def _begin(request: httpx.Request) -> LightSpan | None:
-    """The call's span, its IDs written to the request. None: this call is not to be traced, or not by us."""
-    context = CURRENT.get()
-    if not RUNTIME.enabled or is_suppressed(context):
-        return None
-    if is_traced_by("opentelemetry.instrumentation.httpx", context):
-        _write(request, request_headers(context, None))
-        return None
-    span = start_span(OWN_SCOPE, request.method, _CLIENT, context)
-    url = request.url
-    span.attributes = {
-        fields.HTTP_METHOD: request.method,
-        fields.URL_FULL: _full_url(url),
-        "server.address": url.host,
-    }
-    port = url.port or _DEFAULT_PORTS.get(url.scheme)
-    if port is not None:
-        span.attributes["server.port"] = port
-    _write(request, {**trace_headers(span), **request_headers(context, span.correlation_id)})
-    return span
+def _call(request: httpx.Request) -> HttpCall:
+    """The call, its headers in a copy of the request's: a request that is sent again, or that a redirect makes a new
+    one of, must not bring those of the call before."""
+    sent = request.extensions.get(_SENT, 0)
+    call = HttpCall(request.method, _locate, request.url, traced_by=_TRACED_BY, resends=sent)
+    own = call.headers
+    if own:
+        request.extensions[_SENT] = sent + 1
+        request.headers = headers = httpx.Headers(request.headers)
+        if not _append(headers, own):
+            write(headers, own)
+    return call
 
 
-def _write(request: httpx.Request, headers: dict[str, str]) -> None:
-    # A service that passes its caller's headers on must not pass on its caller's span; an ID that it chose stays.
-    request_id = RUNTIME.headers.request_id_name
-    if request_id in request.headers:
-        headers.pop(request_id, None)
-    if "tracestate" in request.headers and "tracestate" not in headers:
-        del request.headers["tracestate"]
-    request.headers.update(headers)
+def _append(headers: httpx.Headers, own: dict[str, str]) -> bool:
+    """Write the headers of a call that brings none of these by itself; False when it does, and nothing was written.
+
+    `httpx.Headers` finds, decodes and copies its pairs anew for each name; this goes over them once.
+    """
+    pairs = getattr(headers, "_list", None)
+    encoded, taken = _encoded_names(*own)
+    if type(pairs) is not list or not taken.isdisjoint(map(_LOWER_NAME, pairs)):
+        return False
+    for (name, lower), value in zip(encoded, own.values(), strict=True):
+        pairs.append((name, lower, value.encode("ascii")))
+    return True
 
 
-def _full_url(url: httpx.URL) -> str:
-    """The address without user, password and signatures."""
-    address = f"{url.scheme}://{url.netloc.decode('ascii')}{url.raw_path.decode('ascii')}"
-    return redact_query(address) if url.query else address
+@lru_cache(maxsize=32)
+def _encoded_names(*names: str) -> tuple[tuple[tuple[bytes, bytes], ...], frozenset[bytes]]:
+    """Each as it is written and in lower case; and the names that no header may have for `_append`."""
+    encoded = tuple((name.encode("ascii"), name.lower().encode("ascii")) for name in names)
+    return encoded, frozenset({b"tracestate", *(lower for _, lower in encoded)})
 
 
-def _note_response(span: LightSpan, response: httpx.Response) -> None:
-    span.attributes[fields.HTTP_STATUS_CODE] = response.status_code
-    if response.status_code >= 400:
-        span.attributes[fields.ERROR_TYPE] = str(response.status_code)
-        span.set_status(StatusCode.ERROR)
-
-
-def _note_failure(span: LightSpan, error: Exception) -> None:
-    span.attributes[fields.ERROR_TYPE] = type_name(type(error))
-    span.fail(error)
+def _locate(url: Any) -> Target:
+    return Target(url.scheme, url.raw_host.decode("ascii"), url.port, url.raw_path.decode("ascii"))

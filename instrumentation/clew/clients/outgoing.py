@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
-from opentelemetry.trace import Span
 from opentelemetry.util.types import AnyValue
 
 from clew import fields
@@ -36,7 +35,7 @@ def begin_call(
 def call_headers(span: LightSpan, context: Context) -> dict[str, str]:
     """All headers of a call that `span` is about."""
     headers = trace_headers(span)
-    headers.update(request_headers(context, span.correlation_id))
+    _add_request_headers(headers, context, span.correlation_id)
     return headers
 
 
@@ -50,17 +49,29 @@ def trace_headers(span: LightSpan) -> dict[str, str]:
 
 def request_headers(context: Context, correlation_id: str | None) -> dict[str, str]:
     """`baggage` and `X-Request-ID` of any call made in `context`."""
+    headers: dict[str, str] = {}
+    _add_request_headers(headers, context, correlation_id or correlation_id_of(context))
+    return headers
+
+
+def _add_request_headers(headers: dict[str, str], context: Context, correlation_id: str | None) -> None:
     policy = RUNTIME.headers
-    correlation_id = correlation_id or correlation_id_of(context)
-    headers = {} if correlation_id is None else {policy.request_id_name: correlation_id}
-    if policy.carries_baggage:
-        baggage = context.get(BAGGAGE_KEY)
-        carried = dict(baggage) if isinstance(baggage, dict) else {}
-        if correlation_id is not None:
-            carried[fields.CORRELATION_ID] = correlation_id
+    baggage = context.get(BAGGAGE_KEY) if policy.carries_baggage else None
+    carried = baggage if isinstance(baggage, dict) else {}
+    if correlation_id is None:
         if carried:
             headers["baggage"] = format_baggage(carried)
-    return headers
+        return
+    is_plain = correlation_id.isascii() and correlation_id.replace("-", "").isalnum()
+    if is_plain or _is_header_value(correlation_id):
+        headers[policy.request_id_name] = correlation_id
+    if not policy.carries_baggage:
+        return
+    if is_plain and (not carried or (len(carried) == 1 and fields.CORRELATION_ID in carried)):
+        # Nearly every call: an ID as clew makes them, or a UUID, and nothing that has to be quoted.
+        headers["baggage"] = f"{fields.CORRELATION_ID}={correlation_id}"
+    else:
+        headers["baggage"] = format_baggage({**carried, fields.CORRELATION_ID: correlation_id})
 
 
 def is_suppressed(context: Context) -> bool:
@@ -73,5 +84,17 @@ def is_suppressed(context: Context) -> bool:
 
 def is_traced_by(library: str, context: Context) -> bool:
     """Whether the current span was made by this instrumentation library, for this very call."""
+    return scope_of(context) == library
+
+
+def scope_of(context: Context) -> str:
+    """The name of the library that made the current span, be it ours or the SDK's own; empty when nobody knows."""
     span = context.get(SPAN_KEY)
-    return isinstance(span, Span) and getattr(getattr(span, "scope", None), "name", "") == library
+    scope = span.scope if isinstance(span, LightSpan) else getattr(span, "instrumentation_scope", None)
+    name = getattr(scope, "name", None)
+    return name if isinstance(name, str) else ""
+
+
+def _is_header_value(text: str) -> bool:
+    # An ID may come from baggage that anybody has set; what is no header's value would make the host's call fail.
+    return text.isascii() and text.isprintable() and text == text.strip()

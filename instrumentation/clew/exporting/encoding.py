@@ -5,14 +5,27 @@ Field numbers are in the tags: `b"\\x0a"` is field 1 with a length, `b"\\x12"` f
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from opentelemetry.trace import SpanContext
 
 from clew import fields
-from clew.exporting.protobuf import any_value, attributes, fixed32, fixed64, key_value, message, text, varint
+from clew.exporting.protobuf import (
+    attributes,
+    body_field,
+    fixed32,
+    fixed64,
+    follow_settings,
+    key_value,
+    message,
+    remembered,
+    text,
+    varint,
+)
 from clew.freezing import Frozen
 from clew.logs.record import LogRecord
+from clew.redaction import Redactor
 from clew.spans import AlikeAttributes, LightSpan, Scope, SpanEvent, SpanLink
 
 _HAS_IS_REMOTE: Final = 0x100
@@ -21,6 +34,7 @@ _IS_REMOTE: Final = 0x200
 
 def encode_resource(values: Mapping[str, Frozen]) -> bytes:
     """The field `resource` of a request."""
+    follow_settings()
     return message(b"\x0a", attributes(b"\x0a", values))
 
 
@@ -34,7 +48,8 @@ def encode_request(resource: bytes, records: Iterable[tuple[Scope, bytes]]) -> b
 
 
 def encode_span(span: LightSpan) -> bytes:
-    """The field `spans` of a scope."""
+    """The field `spans` of a scope, without secrets."""
+    redactor = follow_settings()
     parts = [b"\x0a\x10", span.trace_id.to_bytes(16, "big"), b"\x12\x08", span.span_id.to_bytes(8, "big")]
     if span.trace_state:
         parts.append(text(b"\x1a", span.trace_state))
@@ -58,29 +73,29 @@ def encode_span(span: LightSpan) -> bytes:
         parts += [_encode_link(link) for link in span.links]
     if span.dropped_links:
         parts.append(b"\x70" + varint(span.dropped_links))
-    parts.append(_encode_status(span))
+    parts.append(_encode_status(span, redactor))
     parts.append(b"\x85\x01" + fixed32(_flags(span.trace_flags, is_remote=span.is_parent_remote)))
     return message(b"\x12", b"".join(parts))
 
 
 def encode_log(log: LogRecord) -> bytes:
-    """The field `log_records` of a scope."""
-    parts = [
-        b"\x09" + fixed64(log.time_ns),
-        b"\x10" + varint(log.severity_number),
-        text(b"\x1a", log.severity_text),
-        message(b"\x2a", any_value(log.body)),
-    ]
+    """The field `log_records` of a scope, without secrets."""
+    follow_settings()
+    parts = [b"\x09", fixed64(log.time_ns), _severity(log.severity_number, log.severity_text), body_field(log.body)]
     parts += [key_value(b"\x32", key, value) for key, value in log.attributes.items()]
-    ids = log.ids
-    if ids.correlation_id is not None and fields.CORRELATION_ID not in log.attributes:
-        parts.append(_correlation(b"\x32", ids.correlation_id))
-    if ids.trace_id:
-        parts.append(b"\x45" + fixed32(ids.trace_flags & 0xFF))
-        parts.append(b"\x4a\x10" + ids.trace_id.to_bytes(16, "big"))
-        parts.append(b"\x52\x08" + ids.span_id.to_bytes(8, "big"))
-    parts.append(b"\x59" + fixed64(log.observed_ns))
+    trace_id, span_id, trace_flags, correlation_id = log.ids
+    if correlation_id is not None and fields.CORRELATION_ID not in log.attributes:
+        parts.append(_correlation(b"\x32", correlation_id))
+    if trace_id:
+        parts += (b"\x45", fixed32(trace_flags & 0xFF), b"\x4a\x10", trace_id.to_bytes(16, "big"))
+        parts += (b"\x52\x08", span_id.to_bytes(8, "big"))
+    parts += (b"\x59", fixed64(log.observed_ns))
     return message(b"\x12", b"".join(parts))
+
+
+@lru_cache(maxsize=256)
+def _severity(number: int, name: str) -> bytes:
+    return b"\x10" + varint(number) + text(b"\x1a", name)
 
 
 def _encode_scope(name: str, version: str, schema_url: str, records: list[bytes]) -> bytes:
@@ -95,9 +110,8 @@ def _encode_described(
     """The attributes that were made out of a span's details, but for those that the service set by itself."""
     if own and not own.keys().isdisjoint(alike.values):
         return [key_value(b"\x4a", key, value) for key, value in (*alike.values.items(), *other) if key not in own]
-    if alike.encoded is None:
-        alike.encoded = attributes(b"\x4a", alike.values)
-    return [alike.encoded, *[key_value(b"\x4a", key, value) for key, value in other if key not in own]]
+    encoded = remembered(alike, lambda: attributes(b"\x4a", alike.values))
+    return [encoded, *[key_value(b"\x4a", key, value) for key, value in other if key not in own]]
 
 
 def _encode_event(event: SpanEvent) -> bytes:
@@ -117,10 +131,10 @@ def _link_flags(context: SpanContext) -> int:
     return _flags(int(context.trace_flags), is_remote=context.is_remote)
 
 
-def _encode_status(span: LightSpan) -> bytes:
+def _encode_status(span: LightSpan, redactor: Redactor) -> bytes:
     if not span.status:
         return b"\x7a\x00"
-    description = text(b"\x12", span.status_description) if span.status_description else b""
+    description = text(b"\x12", redactor.text(span.status_description)) if span.status_description else b""
     return message(b"\x7a", description + b"\x18" + varint(span.status))
 
 
@@ -129,8 +143,14 @@ def _flags(trace_flags: int, *, is_remote: bool) -> int:
 
 
 def _correlation(tag: bytes, correlation_id: str) -> bytes:
-    # Not through the cache of attributes: it would be full of IDs that never come again.
-    return message(tag, _CORRELATION_KEY + message(b"\x12", text(b"\x0a", correlation_id)))
+    # Not through the cache of attributes: it would be full of IDs that never come again. The lines of a request follow
+    # each other, so the last one is worth remembering.
+    return message(tag, _correlation_body(correlation_id))
+
+
+@lru_cache(maxsize=16)
+def _correlation_body(correlation_id: str) -> bytes:
+    return _CORRELATION_KEY + message(b"\x12", text(b"\x0a", correlation_id))
 
 
 _CORRELATION_KEY: Final = text(b"\x0a", fields.CORRELATION_ID)

@@ -1,10 +1,11 @@
 """Protocol buffers' wire format, as far as OTLP needs it: https://protobuf.dev/programming-guides/encoding/."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final
 
 from clew.freezing import Frozen, safe_text
+from clew.redaction import Redactor, current_redactor
 
 _MASK_64: Final = 0xFFFF_FFFF_FFFF_FFFF
 _MAX_CACHED: Final = 8_192
@@ -13,6 +14,8 @@ _MAX_CACHED_TEXT: Final = 64
 fixed64: Final = Struct("<Q").pack
 fixed32: Final = Struct("<I").pack
 _double: Final = Struct("<d").pack
+_DOUBLE: Final = b"\x21"
+"""The tag of an `AnyValue`'s `double_value`."""
 
 
 def encode_varint(number: int) -> bytes:
@@ -27,25 +30,26 @@ def encode_varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-_SMALL_VARINTS: Final = tuple(encode_varint(number) for number in range(16_384))
+# Most messages are shorter than this; a longer table takes longer to make than it saves.
+_SMALL_VARINTS: Final = tuple([encode_varint(number) for number in range(2_048)])
 
 
 def varint(number: int) -> bytes:
     """`encode_varint` with the common ones made once."""
-    return _SMALL_VARINTS[number] if number < 16_384 else encode_varint(number)
+    return _SMALL_VARINTS[number] if number < 2_048 else encode_varint(number)
 
 
 def message(tag: bytes, body: bytes) -> bytes:
     """A field that holds a message, or bytes."""
     size = len(body)
-    return tag + (_SMALL_VARINTS[size] if size < 16_384 else encode_varint(size)) + body
+    return tag + (_SMALL_VARINTS[size] if size < 2_048 else encode_varint(size)) + body
 
 
 def text(tag: bytes, value: str) -> bytes:
     """A field that holds text; half a surrogate pair, which UTF-8 does not have, becomes a question mark."""
     body = value.encode("utf-8", "replace")
     size = len(body)
-    return tag + (_SMALL_VARINTS[size] if size < 16_384 else encode_varint(size)) + body
+    return tag + (_SMALL_VARINTS[size] if size < 2_048 else encode_varint(size)) + body
 
 
 def any_value(value: Frozen) -> bytes:
@@ -75,21 +79,72 @@ def attributes(tag: bytes, values: Mapping[str, Frozen]) -> bytes:
     return b"".join([key_value(tag, key, value) for key, value in values.items()])
 
 
-_pairs: dict[tuple[bytes, str, Frozen, type], bytes] = {}
+class _Memory:
+    """Encoded pairs without their secrets, and who took those out. Another redactor begins with an empty memory."""
+
+    __slots__ = ("pairs", "redactor")
+
+    def __init__(self) -> None:
+        self.pairs: dict[object, bytes] = {}
+        self.redactor: Redactor | None = None
+
+
+_MEMORY: Final = _Memory()
+
+
+def follow_settings() -> Redactor:
+    """Take secrets out as the settings of this moment say. Once a record: it costs as much as an attribute."""
+    redactor = current_redactor()
+    if _MEMORY.redactor is not redactor:
+        # In this order: who has taken the new memory must not find the old redactor.
+        _MEMORY.redactor = redactor
+        _MEMORY.pairs = {}
+    return redactor
+
+
+def remembered(key: object, encode: Callable[[], bytes]) -> bytes:
+    """What `encode` gave for `key` at first, as long as secrets are taken out alike."""
+    pairs = _MEMORY.pairs
+    cached = pairs.get(key)
+    return _remember(pairs, key, encode()) if cached is None else cached
 
 
 def key_value(tag: bytes, key: str, value: Frozen) -> bytes:
     """One `KeyValue` field. Short ones are remembered: most attributes of most spans have been seen before."""
     kind = type(value)
+    pairs = _MEMORY.pairs
+    if kind is float:
+        # Numbers do not come again, what is before them does.
+        before = pairs.get((tag, key))
+        if before is None:
+            encoded = message(tag, _key_value_body(key, value))
+            return encoded if encoded[-9:-8] != _DOUBLE else _remember(pairs, (tag, key), encoded[:-8]) + encoded[-8:]
+        return before + _double(value)
     if not (kind is int or (kind is str and len(value) <= _MAX_CACHED_TEXT)):  # type: ignore[arg-type]
         return message(tag, _key_value_body(key, value))
-    cached = _pairs.get((tag, key, value, kind))
+    cached = pairs.get((tag, key, value, kind))
     if cached is None:
-        if len(_pairs) >= _MAX_CACHED:
-            _pairs.clear()
-        cached = _pairs[tag, key, value, kind] = message(tag, _key_value_body(key, value))
+        return _remember(pairs, (tag, key, value, kind), message(tag, _key_value_body(key, value)))
     return cached
 
 
+def body_field(value: Frozen) -> bytes:
+    """A log record's field `body`. Short ones are remembered: a service writes the same lines again and again."""
+    redactor = _MEMORY.redactor or follow_settings()
+    if type(value) is not str or len(value) > _MAX_CACHED_TEXT:
+        return message(b"\x2a", any_value(redactor.value(value)))
+    pairs = _MEMORY.pairs
+    cached = pairs.get(value)
+    return _remember(pairs, value, message(b"\x2a", text(b"\x0a", redactor.text(value)))) if cached is None else cached
+
+
+def _remember(pairs: dict[object, bytes], key: object, encoded: bytes) -> bytes:
+    if len(pairs) >= _MAX_CACHED:
+        pairs.clear()
+    pairs[key] = encoded
+    return encoded
+
+
 def _key_value_body(key: str, value: Frozen) -> bytes:
-    return text(b"\x0a", key) + message(b"\x12", any_value(value))
+    redactor = _MEMORY.redactor or follow_settings()
+    return text(b"\x0a", key) + message(b"\x12", any_value(redactor.field(key, value)))

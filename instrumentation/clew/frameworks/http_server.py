@@ -1,7 +1,7 @@
-"""A server span's attributes, by OpenTelemetry's stable HTTP conventions.
+"""A request that a server serves, ASGI or WSGI: what is learned of it, and its span's attributes.
 
-https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span. The request keeps the raw values; the
-attributes are made of them on the export thread.
+By OpenTelemetry's stable HTTP conventions, https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span.
+The request keeps the raw values; the attributes are made of them on the export thread.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,89 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from clew import fields
+from clew.context import stamp
+from clew.failures import type_name
 from clew.freezing import Frozen
+from clew.logs.access import log_request
 from clew.redaction import redact_query
-from clew.spans import AlikeAttributes, LightSpan
+from clew.runtime import RUNTIME
+from clew.spans import STATUS_ERROR, AlikeAttributes, LightSpan
 
 KNOWN_METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 """Others are `_OTHER`: a client chooses the method, and must not choose how many operations a service has."""
+
+SERVED: Final = "clew.request"
+"""The key of an ASGI scope, or a WSGI environ, whose request is followed already: its `ServedRequest`."""
+
+INTERNAL_SERVER_ERROR: Final = b"Internal Server Error"
+"""The body of the answer to a request whose app failed before it began one."""
+
+
+class ServedRequest:
+    """What is learned of a request while it is served, by the middleware or by the framework's own module."""
+
+    __slots__ = ("error", "error_type", "route", "span", "status_code")
+
+    def __init__(self, span: LightSpan) -> None:
+        self.span = span
+        self.status_code = 0
+        self.route: str | None = None
+        self.error: BaseException | None = None
+        """One that the framework makes an answer of: whether it is a failure, the answer tells."""
+
+        self.error_type: str | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Record the exception that the request failed by; only the first one."""
+        self.error = None
+        if self.error_type is None:
+            self.error_type = type_name(type(error))
+            self.span.fail(error)
+            stamp(error, self.span)
+
+    def end(
+        self,
+        exchange: tuple[Any, ...],
+        path: str,
+        query: bytes,
+        client: tuple[str, int] | None,
+        end_ns: int | None = None,
+    ) -> None:
+        """End the span, in its own context. `exchange`: an `Exchange` but for the last three, which are known here."""
+        span, method, route = self.span, exchange[0], self.route
+        if self.error is not None:
+            self._judge(exchange[1])
+        # Whoever renamed the span while it ran knows better.
+        if route is not None and span.name is method:
+            span.name = f"{method} {route}"
+        if self.status_code >= 500 and not span.status:
+            span.status = STATUS_ERROR
+        span.details = ((*exchange, route, self.status_code, self.error_type), path, query, client)
+        span.describe = describe_request
+        span.end(end_ns)
+        if RUNTIME.settings.access_log:
+            log_request(span, self, method=method, path=path, client=client)
+
+    def _judge(self, scheme: str) -> None:
+        # A websocket has no status that tells; there, an exception that brings no code of its own is a failure.
+        error, self.error = self.error, None
+        code = getattr(error, "status_code", None) or getattr(error, "code", None)
+        if error is not None and scheme in ("ws", "wss") and not isinstance(code, int):
+            self.fail(error)
+
+
+def note_route(found: Mapping[str, Any], route: str) -> None:
+    """The framework's route template of a request, as its scope or environ; what it is mounted under included."""
+    served = found.get(SERVED)
+    if served is not None:
+        served.route = route
+
+
+def note_error(found: Mapping[str, Any], error: BaseException | None) -> None:
+    """An exception that the framework makes an answer of. It is recorded when that is a server error."""
+    served = found.get(SERVED)
+    if served is not None:
+        served.error = error
 
 
 class Exchange(NamedTuple):
@@ -74,10 +151,16 @@ def _describe_alike(values: tuple[Any, ...]) -> AlikeAttributes:
 
 
 def route_template(scope: Mapping[str, Any]) -> str | None:
-    """The matched route as it was written, with what it is mounted under; None when no route matched."""
-    route = scope.get("route")
+    """The route that Starlette, FastAPI or Litestar matched, as it was written, with what it is mounted under.
+
+    None when none matched.
+    """
+    route, template = scope.get("route"), scope.get("path_template")
+    if template == "":
+        # Litestar's mounts have no template, but a path.
+        template = min(getattr(scope.get("route_handler"), "paths", ()), default="").rstrip("/")
     if route is None:
-        return None
+        return template or None
     # FastAPI >= 0.165 shares one route between all the places its router is included in: the prefix is only here.
     fastapi = scope.get("fastapi")
     if fastapi is not None:
@@ -90,9 +173,9 @@ def route_template(scope: Mapping[str, Any]) -> str | None:
     if path is None:
         return None
     if getattr(route, "routes", None) is not None:
-        # A mount, and nothing matched inside of it.
-        return _mounts(scope) or path
-    return _under_mounts(scope, path)
+        # A mount, and nothing of Starlette's matched inside of it.
+        return f"{_mounts(scope)}{template or ''}" or path
+    return f"{template or ''}{_under_mounts(scope, path)}"
 
 
 def _under_mounts(scope: Mapping[str, Any], path: str) -> str:

@@ -1,74 +1,98 @@
-"""clew's structlog processor: adds the IDs to a line, and queues its values for the collector."""
+"""clew's structlog processors: a line gets the IDs, and its values are queued for the collector."""
 
 import logging
 import sys
 from collections.abc import MutableMapping
-from contextlib import suppress
 from time import time_ns
 from typing import Any, Final
 
-from clew import fields
-from clew.context import Ids, active_ids, stamped_ids
-from clew.failures import exception_attributes
+from clew.context import Ids
+from clew.failures import described_by, exception_attributes
 from clew.freezing import Frozen, freeze, safe_text
+from clew.logs.formats.line import UNNAMED, as_json
 from clew.logs.handover import HANDOVER, Handed, will_pass
+from clew.logs.output import OUTPUT
 from clew.logs.record import LogRecord
-from clew.logs.severity import LEVELS, severity_of
+from clew.logs.severity import LEVELS, level_of, severity_of
+from clew.logs.taken_over import ID_NAMES, ids_for, request_baggage
 from clew.runtime import RUNTIME
 from clew.spans import Scope
 
-_IDS: Final = ("trace_id", "span_id", "correlation_id")
+EventDict = MutableMapping[str, Any]
+
 _NOT_ATTRIBUTES: Final = frozenset(
-    {"event", "level", "timestamp", "logger", "exc_info", "exception", "_record", "_from_structlog", *_IDS}
+    {"event", "level", "timestamp", "logger", "exc_info", "exception", "_record", "_from_structlog", *ID_NAMES}
 )
-DEFAULT_SCOPE: Final = Scope("structlog")
+_ID_NAMES: Final = frozenset(ID_NAMES)
+DEFAULT_SCOPE: Final = Scope(UNNAMED)
+_known_severity: Final = {name: (severity_of(level), name.upper()) for name, level in LEVELS.items()}.get
 
 
 class ClewProcessor:
     """Goes anywhere before the renderer; best before `format_exc_info`, while an exception is still an object."""
 
-    def __call__(
-        self, logger: object, method_name: str, event_dict: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def __call__(self, logger: object, method_name: str, event_dict: EventDict) -> Any:
         """Add `trace_id`, `span_id` and `correlation_id`, and queue the line. Never raises."""
-        if not RUNTIME.enabled:
-            return event_dict
-        # The line must come out, whatever we make of it.
-        with suppress(Exception):
-            self._process(logger, method_name, event_dict)
+        if RUNTIME.enabled:
+            try:
+                record = _describe(logger, method_name, event_dict)
+                _show(record.ids, event_dict)
+                _queue(logger, record, method_name, event_dict)
+            except Exception:  # noqa: BLE001, S110  (the line must come out, whatever we make of it)
+                pass
         return event_dict
 
-    def _process(self, logger: object, method_name: str, event_dict: MutableMapping[str, Any]) -> None:
-        error = _exception_of(event_dict)
-        ids = active_ids()
-        if not ids.trace_id and error is not None:
-            ids = stamped_ids(error)
-        _show(ids, event_dict)
-        level_name = event_dict.get("level", method_name)
-        level = LEVELS.get(level_name, logging.INFO) if type(level_name) is str else logging.INFO
-        attributes = {key: freeze(value) for key, value in event_dict.items() if key not in _NOT_ATTRIBUTES}
+
+class ClewRenderer(ClewProcessor):
+    """The last processor of the chain that clew sets up: the line as text, in the format of the settings."""
+
+    def __call__(self, logger: object, method_name: str, event_dict: EventDict) -> str:
+        """Queue the line and render it. Never raises."""
+        try:
+            record = _describe(logger, method_name, event_dict)
+            if RUNTIME.enabled:
+                _queue(logger, record, method_name, event_dict)
+        except Exception:  # noqa: BLE001  (the line must come out)
+            return as_json(freeze(event_dict))
+        return OUTPUT.text(record)
+
+
+def _describe(logger: object, method_name: str, event_dict: EventDict) -> LogRecord:
+    # Runs for every line: what few lines have is asked for before it is looked into.
+    error = _exception_of(event_dict) if "exc_info" in event_dict else None
+    ids = ids_for(error)
+    attributes = {key: freeze(value) for key, value in event_dict.items() if key not in _NOT_ATTRIBUTES}
+    if RUNTIME.settings.baggage_fields:
+        for key, value in request_baggage().items():
+            attributes.setdefault(key, value)
+            event_dict.setdefault(key, value)
+    if not _ID_NAMES.isdisjoint(event_dict):
+        _keep_own_ids(ids, event_dict, attributes)
+    if error is not None or "exception" in event_dict:
         _add_exception(error, event_dict, attributes)
-        body = freeze(event_dict.get("event", ""))
-        if isinstance(logger, logging.Logger):
-            if will_pass(logger, level):
-                HANDOVER.give(Handed(logger.name, level, body, attributes))
-            return
-        now_ns = time_ns()
-        RUNTIME.put_log(
-            LogRecord(
-                scope=_scope_of(logger, event_dict),
-                time_ns=now_ns,
-                observed_ns=now_ns,
-                severity_number=severity_of(level),
-                severity_text=safe_text(level_name).upper(),
-                body=body,
-                attributes=attributes,
-                ids=ids,
-            )
-        )
+    level_name = event_dict.get("level", method_name)
+    severity_number, severity_text = _known_severity(level_name) or _severity(level_name)
+    now_ns = time_ns()
+    body = freeze(event_dict.get("event", ""))
+    scope = _scope_of(logger, event_dict)
+    return LogRecord(scope, now_ns, now_ns, severity_number, severity_text, body, attributes, ids)
 
 
-def _show(ids: Ids, event_dict: MutableMapping[str, Any]) -> None:
+def _severity(level_name: object) -> tuple[int, str]:
+    return severity_of(level_of(level_name)), safe_text(level_name).upper()
+
+
+def _queue(logger: object, record: LogRecord, method_name: str, event_dict: EventDict) -> None:
+    """Export the line; one that goes on to another logging library is left to the bridge from there."""
+    if isinstance(logger, logging.Logger):
+        level = level_of(event_dict.get("level", method_name))
+        if will_pass(logger, level):
+            HANDOVER.give(Handed(logger.name, level, record.body, record.attributes))
+    elif type(logger).__module__ != "loguru._logger":
+        RUNTIME.put_log(record)
+
+
+def _show(ids: Ids, event_dict: EventDict) -> None:
     """The IDs on the line as people see it; what the caller bound by that name stays."""
     if ids.trace_id:
         event_dict.setdefault("trace_id", f"{ids.trace_id:032x}")
@@ -77,7 +101,16 @@ def _show(ids: Ids, event_dict: MutableMapping[str, Any]) -> None:
         event_dict.setdefault("correlation_id", ids.correlation_id)
 
 
-def _exception_of(event_dict: MutableMapping[str, Any]) -> BaseException | None:
+def _keep_own_ids(ids: Ids, event_dict: EventDict, attributes: dict[str, Frozen]) -> None:
+    """IDs that the caller bound itself are fields like others, unless they say what is known anyway."""
+    for name in ID_NAMES:
+        if name in event_dict and event_dict[name] not in ("", None, ids.correlation_id):
+            own = safe_text(event_dict[name])
+            if own not in (f"{ids.trace_id:032x}", f"{ids.span_id:016x}"):
+                attributes[name] = own
+
+
+def _exception_of(event_dict: EventDict) -> BaseException | None:
     """The exception of `exc_info=`, which may be one, a tuple of three, or true for the current one."""
     given = event_dict.get("exc_info")
     if not given:
@@ -89,30 +122,13 @@ def _exception_of(event_dict: MutableMapping[str, Any]) -> BaseException | None:
     return sys.exc_info()[1]
 
 
-def _add_exception(
-    error: BaseException | None, event_dict: MutableMapping[str, Any], attributes: dict[str, Frozen]
-) -> None:
+def _add_exception(error: BaseException | None, event_dict: EventDict, attributes: dict[str, Frozen]) -> None:
     if error is not None:
         attributes.update(exception_attributes(error))
-        return
-    rendered = event_dict.get("exception")
-    if isinstance(rendered, str):
-        attributes.update(_from_stack_trace(rendered))
-    elif rendered is not None:
-        attributes["exception"] = freeze(rendered)
+    elif (rendered := event_dict.get("exception")) is not None:
+        attributes.update(described_by(rendered))
 
 
-def _from_stack_trace(rendered: str) -> dict[str, Frozen]:
-    """Type and message of an exception that a processor before us has rendered: they are on its last line."""
-    last = rendered.rstrip().rpartition("\n")[2]
-    kind, _, text = last.partition(": ")
-    described: dict[str, Frozen] = {fields.EXCEPTION_STACKTRACE: freeze(rendered)}
-    if kind.replace(".", "").replace("_", "").isalnum():
-        described[fields.EXCEPTION_TYPE] = kind
-        described[fields.EXCEPTION_MESSAGE] = text
-    return described
-
-
-def _scope_of(logger: object, event_dict: MutableMapping[str, Any]) -> Scope:
+def _scope_of(logger: object, event_dict: EventDict) -> Scope:
     name = event_dict.get("logger") or getattr(logger, "name", None)
     return Scope(name) if isinstance(name, str) and name else DEFAULT_SCOPE

@@ -7,15 +7,18 @@ that is current) and links to each message's.
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from opentelemetry.util.types import AnyValue
 
 from clew import fields
-from clew.clients.outgoing import begin_call
+from clew.clients.outgoing import begin_call, call_headers
 from clew.context import CURRENT, SPAN_KEY, restore
 from clew.failures import type_name
 from clew.incoming import CONSUMER, PRODUCER, Following, SentHeaders, sender_of
+from clew.propagation import PARENT_HEADERS, TRACESTATE
+from clew.runtime import RUNTIME
+from clew.spans import LightSpan
 
 SYSTEM: Final = "messaging.system"
 DESTINATION: Final = "messaging.destination.name"
@@ -23,12 +26,18 @@ OPERATION_NAME: Final = "messaging.operation.name"
 OPERATION_TYPE: Final = "messaging.operation.type"
 MESSAGE_ID: Final = "messaging.message.id"
 MESSAGE_COUNT: Final = "messaging.batch.message_count"
+REDELIVERED: Final = "messaging.message.redelivered"
+"""Ours: OpenTelemetry has no name for a message that was delivered before and not acknowledged."""
+
+_SENDING_KEY: Final = "clew.sending"
+_PARENT_NAMES: Final = frozenset(name.decode() for name in (*PARENT_HEADERS, TRACESTATE))
 
 
 class Sending:
     """`with Sending("rabbitmq", "orders") as sending:`, and `sending.headers` go with the message.
 
-    The span is the current one inside of the block; an exception that leaves it is recorded and passed on.
+    The span is the current one inside of the block; an exception that leaves it is recorded and passed on. A library
+    that sends by means of another one is one operation: the inner block makes no span, its headers name the outer one.
     """
 
     __slots__ = ("_token", "headers", "span")
@@ -43,6 +52,10 @@ class Sending:
         traced_by: str = "",
     ) -> None:
         """`operation` is the library's own word (`publish`, `send`); `traced_by` as in `outgoing.begin_call`."""
+        outer = span_being_sent()
+        if outer is not None:
+            self.span, self.headers = None, call_headers(outer, CURRENT.get()) if RUNTIME.enabled else {}
+            return
         described = {
             SYSTEM: system,
             DESTINATION: destination,
@@ -54,7 +67,8 @@ class Sending:
 
     def __enter__(self) -> Self:
         if self.span is not None:
-            self._token = CURRENT.set(type(context := CURRENT.get())({**context, SPAN_KEY: self.span}))
+            context = CURRENT.get()
+            self._token = CURRENT.set(type(context)({**context, SPAN_KEY: self.span, _SENDING_KEY: self.span}))
         return self
 
     def __exit__(
@@ -78,6 +92,44 @@ class Sending:
             self.span.fail(error)
         self.span.end()
 
+    def added_to(self, headers: object) -> dict[Any, Any]:
+        """A message's own headers and these, as a new dictionary. A correlation ID that the message has stays; the IDs
+        of another call, which it has when it is sent on or again, do not."""
+        if not isinstance(headers, Mapping):
+            return {**self.headers}
+        request_id = RUNTIME.headers.request_id_name
+        ours = {name.lower() for name in self.headers if name != request_id}
+        if not _PARENT_NAMES.isdisjoint(ours):
+            ours |= _PARENT_NAMES
+        own = {name: value for name, value in headers.items() if not isinstance(name, str) or name.lower() not in ours}
+        chosen = request_id.lower() in {name.lower() for name in own if isinstance(name, str)}
+        own.update((name, value) for name, value in self.headers.items() if not chosen or name != request_id)
+        return own
+
+
+class Queueing:
+    """`with Queueing(sending):` is the sending's context, for a library that tells the outcome later: only a block that
+    fails ends the span."""
+
+    __slots__ = ("_sending",)
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+
+    def __enter__(self) -> None:
+        self._sending.__enter__()
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._sending.leave()
+        if error is not None:
+            self._sending.end(error)
+
+
+def span_being_sent() -> LightSpan | None:
+    """The span of the message that is being sent right here: the innermost `Sending` that has not ended."""
+    span = CURRENT.get().get(_SENDING_KEY)
+    return span if isinstance(span, LightSpan) and span.end_ns is None else None
+
 
 def processing(
     system: str,
@@ -86,8 +138,9 @@ def processing(
     *,
     operation: str = "process",
     attributes: Mapping[str, AnyValue] | None = None,
+    correlation_id: str | None = None,
 ) -> Following:
-    """One message's work: continues its producer's trace and links to it."""
+    """One message's work: continues its producer's trace and links to it. `correlation_id` as in `Following`."""
     described = {
         SYSTEM: system,
         DESTINATION: destination,
@@ -95,7 +148,14 @@ def processing(
         OPERATION_TYPE: "process",
         **(attributes or {}),
     }
-    return Following(f"{operation} {destination}", CONSUMER, headers, attributes=described, links_parent=True)
+    return Following(
+        f"{operation} {destination}",
+        CONSUMER,
+        headers,
+        attributes=described,
+        correlation_id=correlation_id,
+        links_parent=True,
+    )
 
 
 def processing_batch(

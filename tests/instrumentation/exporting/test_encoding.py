@@ -1,7 +1,9 @@
 """The encoder against OpenTelemetry's own, over records that hypothesis makes up."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry._logs import LogRecord as SdkLogRecord
@@ -20,9 +22,20 @@ from clew.context import Ids
 from clew.exporting.encoding import encode_log, encode_request, encode_resource, encode_span
 from clew.freezing import freeze
 from clew.logs.record import LogRecord
+from clew.runtime import RUNTIME
+from clew.settings import Settings
 from clew.spans import KIND, LightSpan, Scope
 
 REMOTE_BITS = 0x300
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_redacted() -> Iterator[None]:
+    before = RUNTIME.settings
+    RUNTIME.go_by(Settings(redact=False), sampler=None, excluded=None)
+    yield
+    RUNTIME.go_by(before, sampler=None, excluded=None)
+
 
 text = st.text(max_size=100)
 primitives = st.one_of(

@@ -8,7 +8,8 @@ import pytest
 
 import clew
 from clew.exporting import counters
-from clew.exporting.exporter import MAX_QUEUED_RECORDS
+
+MAX_QUEUED_RECORDS = 16_384
 from clew.exporting.queue import BoundedQueue
 from clew.runtime import RUNTIME
 from tests.instrumentation.fake_collector import FakeCollector, Reply, attributes_of

@@ -241,7 +241,7 @@ def test_a_root_handler_renders_lines_like_structlogs(
 def test_an_inner_failure_of_ours_never_reaches_the_caller(
     exported: FakeCollector, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["clew.logs.stdlib_bridge"], "active_ids", lambda: 1 / 0)
+    monkeypatch.setattr(sys.modules["clew.logs.stdlib_bridge"], "ids_for", lambda error: 1 / 0)
     stream = io.StringIO()
     log.addHandler(logging.StreamHandler(stream))
 

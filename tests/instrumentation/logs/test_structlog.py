@@ -74,7 +74,7 @@ class TestOwnChain:
         assert attributes["exception.type"] == "KeyError"
         assert attributes["exception.message"] == "'sku'"
         assert "raise KeyError" in attributes["exception.stacktrace"]
-        assert "raise KeyError" in json.loads(capsys.readouterr().err)["exception"]
+        assert "raise KeyError" in json.loads(capsys.readouterr().err)["exception.stacktrace"]
 
     def test_values_are_frozen_when_the_line_is_written(self, exported: FakeCollector) -> None:
         items = ["a"]

@@ -1,0 +1,57 @@
+"""Starlette and FastAPI: every request and websocket followed, and the exceptions that become a 500."""
+
+import functools
+import inspect
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware.exceptions import ExceptionMiddleware
+
+from clew.clients.wrapping import AnyFunction, wrap
+from clew.frameworks.asgi import ClewMiddleware
+from clew.frameworks.http_server import note_error
+
+
+def instrument(app: Starlette) -> Starlette:
+    """Follow this application, in place and from outside of all its middleware; twice is the same as once."""
+    wrap(ExceptionMiddleware, "add_exception_handler", _around_adding)
+    build: Any = app.build_middleware_stack
+    if getattr(build, "func", None) is not _build_outermost:
+        app.build_middleware_stack = functools.partial(_build_outermost, build)  # type: ignore[method-assign]
+        if app.middleware_stack is not None:
+            app.middleware_stack = ClewMiddleware(app.middleware_stack)
+    # FastAPI >= 0.165 would start its own spans before it comes to its middleware. Its metrics and logs stay.
+    own_telemetry = getattr(app, "_telemetry", None)
+    if isinstance(own_telemetry, dict):
+        own_telemetry["tracing"] = False
+    return app
+
+
+def _build_outermost(build: Any) -> ClewMiddleware:
+    return ClewMiddleware(build())
+
+
+def _around_adding(original: AnyFunction) -> AnyFunction:
+    """Each handler that is added once an app begins to serve notes what it handles."""
+
+    def add_exception_handler(self: Any, exc_class_or_status_code: Any, handler: AnyFunction) -> None:
+        original(self, exc_class_or_status_code, _noting(handler))
+
+    return add_exception_handler
+
+
+def _noting(handler: AnyFunction) -> AnyFunction:
+    # Starlette calls a plain function in a thread. An object may be called like either.
+    is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+    @functools.wraps(handler)
+    def handle(connection: Any, error: Exception) -> Any:
+        note_error(connection.scope, error)
+        return handler(connection, error)
+
+    @functools.wraps(handler)
+    async def handle_async(connection: Any, error: Exception) -> Any:
+        note_error(connection.scope, error)
+        return await handler(connection, error)
+
+    return handle_async if is_async else handle
