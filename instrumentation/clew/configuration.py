@@ -30,7 +30,7 @@ from clew.runtime import RUNTIME, discard
 from clew.sampling import sampler_of
 from clew.settings import Arguments, Settings, read_settings
 from clew.tracing import LightTracerProvider
-from clew.workers import children
+from clew.workers import children, uwsgi
 from clew.workers.ending import ENDING
 
 if TYPE_CHECKING:
@@ -149,13 +149,15 @@ class _Process:
             exporter.shutdown(timeout_s=timeout_s)
 
     def _set_hooks(self) -> None:
+        # Not known yet where a `sitecustomize` has called `configure()` first.
+        uwsgi.install(self.after_fork)
         if self._has_hooks:
             return
         self._has_hooks = True
         _set_tracer_provider()
         stdlib_bridge.install()
         atexit.register(ENDING.finish)
-        workers.install(after_fork=self.after_fork, pausing=self.pausing)
+        workers.install(pausing=self.pausing)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
 

@@ -88,7 +88,13 @@ class DiskBuffer:
             return False
         try:
             self._make_room(len(content))
-            self._write(batch, content)
+            try:
+                self._write(batch, content)
+            except FileNotFoundError:
+                # Somebody has deleted the folder.
+                self._measured_at_s = -_LISTED_FOR_S
+                self._make_room(len(content))
+                self._write(batch, content)
         except OSError as error:
             self._trouble.goes_on(error)
             return False

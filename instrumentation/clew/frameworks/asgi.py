@@ -84,14 +84,13 @@ class ClewMiddleware:
 class _Exchange(ServedRequest):
     """One request's way back: gives the response its ID and sees how it ends."""
 
-    __slots__ = ("_header", "_request_id", "_send", "ended_ns")
+    ended_ns: int | None = None
 
     def __init__(self, span: LightSpan, send: Send, header: bytes, request_id: bytes) -> None:
-        ServedRequest.__init__(self, span)
+        self.span = span
         self._send = send
         self._header = header
         self._request_id = request_id
-        self.ended_ns: int | None = None
 
     async def send(self, message: Message) -> None:
         """Pass a message on, the response's first one with the request ID, exactly once."""

@@ -30,7 +30,7 @@ def _instrument_class(framework: Framework) -> None:
         else:
             wrap(owner, "__init__", _around_init)
     except Exception as error:  # noqa: BLE001  (in the middle of the service's import; it has to go on)
-        _warn(framework.module, error)
+        _warn(framework.import_name, error)
 
 
 def _around_init(original: AnyFunction) -> AnyFunction:
@@ -49,6 +49,6 @@ def _warn(what: str, error: Exception) -> None:
 
 
 _HOOKS: Final[tuple[tuple[str, Callable[[], None]], ...]] = tuple(
-    (framework.module, partial(_instrument_class, framework)) for framework in FRAMEWORKS
+    (framework.import_name, partial(_instrument_class, framework)) for framework in FRAMEWORKS
 )
 """Made once: `when_imported` knows a call again by the function."""

@@ -43,7 +43,13 @@ def lambda_handler(handler: Any = None, *, flush_timeout_s: float = FLUSH_TIMEOU
     """
     if handler is None:
         return functools.partial(lambda_handler, flush_timeout_s=flush_timeout_s)
-    return functools.wraps(handler)(_Handler(handler, flush_timeout_s).__call__)
+    following = _Handler(handler, flush_timeout_s)
+
+    @functools.wraps(handler)
+    def followed(event: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
+        return following(event, context, *args, **kwargs)
+
+    return followed
 
 
 class _Handler:

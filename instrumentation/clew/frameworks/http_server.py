@@ -30,16 +30,16 @@ INTERNAL_SERVER_ERROR: Final = b"Internal Server Error"
 class ServedRequest:
     """What is learned of a request while it is served, by the middleware or by the framework's own module."""
 
-    __slots__ = ("error", "error_type", "route", "span", "status_code")
+    # Defaults on the class instead of slots: as with spans, what is not set costs nothing.
+    status_code: int = 0
+    route: str | None = None
+    error: BaseException | None = None
+    """One that the framework makes an answer of: whether it is a failure, the answer tells."""
+
+    error_type: str | None = None
 
     def __init__(self, span: LightSpan) -> None:
         self.span = span
-        self.status_code = 0
-        self.route: str | None = None
-        self.error: BaseException | None = None
-        """One that the framework makes an answer of: whether it is a failure, the answer tells."""
-
-        self.error_type: str | None = None
 
     def fail(self, error: BaseException) -> None:
         """Record the exception that the request failed by; only the first one."""

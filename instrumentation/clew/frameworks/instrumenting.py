@@ -16,8 +16,11 @@ AppT = TypeVar("AppT")
 class Framework(NamedTuple):
     """A framework, by the class that its applications are of. A new one is a module and a line in `FRAMEWORKS`."""
 
+    import_name: str
+    """What users import: once that is done, the framework is complete."""
+
     module: str
-    """Where users import the class from: once that is done, the framework is complete."""
+    """Where the class is defined."""
 
     name: str
     own_module: str
@@ -34,16 +37,19 @@ class Framework(NamedTuple):
 
 
 FRAMEWORKS: Final = (
-    Framework("starlette.applications", "Starlette", "starlette"),
-    Framework("fastapi", "FastAPI", "starlette"),
-    Framework("litestar", "Litestar", "litestar"),
-    Framework("quart", "Quart", "quart"),
-    Framework("flask", "Flask", "flask"),
-    Framework("falcon", "App", "falcon"),
-    Framework("falcon.asgi", "App", "falcon"),
-    Framework("django.core.handlers.wsgi", "WSGIHandler", "django"),
-    Framework("django.core.handlers.asgi", "ASGIHandler", "django"),
+    Framework("starlette.applications", "starlette.applications", "Starlette", "starlette"),
+    Framework("fastapi", "fastapi.applications", "FastAPI", "starlette"),
+    Framework("litestar", "litestar.app", "Litestar", "litestar"),
+    Framework("quart", "quart.app", "Quart", "quart"),
+    Framework("flask", "flask.app", "Flask", "flask"),
+    Framework("falcon", "falcon.app", "App", "falcon"),
+    Framework("falcon.asgi", "falcon.asgi.app", "App", "falcon"),
+    Framework("django.core.handlers.wsgi", "django.core.handlers.wsgi", "WSGIHandler", "django"),
+    Framework("django.core.handlers.asgi", "django.core.handlers.asgi", "ASGIHandler", "django"),
 )
+
+# By name: OpenTelemetry's instrumentation puts another class in the place of some of them.
+_BY_CLASS: Final = {(framework.module, framework.name): framework for framework in FRAMEWORKS}
 
 
 def instrument(app: AppT) -> AppT:
@@ -62,9 +68,9 @@ def instrument(app: AppT) -> AppT:
 
 
 def _framework_of(app: object) -> Framework:
-    for framework in FRAMEWORKS:
-        owner = framework.owner()
-        if owner is not None and isinstance(app, owner):
+    for owner in type(app).__mro__:
+        framework = _BY_CLASS.get((owner.__module__, owner.__qualname__))
+        if framework is not None:
             return framework
     raise TypeError(
         f"clew.instrument: a FastAPI, Starlette, Litestar, Quart, Flask, Falcon or Django app is needed, got "

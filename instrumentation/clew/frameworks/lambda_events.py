@@ -51,8 +51,8 @@ def read_event(event: object, context: object) -> Trigger:
     """What `event` says, and the context of an invocation where the event says nothing."""
     messages = _at(event, "Records")
     if isinstance(messages, list) and messages:
-        source = _at(messages[0], "eventSource") or _at(messages[0], "EventSource")
-        kind = _SOURCES.get(source, "other") if isinstance(source, str) else "other"
+        source = _text(_at(messages[0], "eventSource") or _at(messages[0], "EventSource"))
+        kind = _SOURCES.get(source, "other")
         return Trigger(kind, _with_environment([]), messages=messages if source in _MESSAGES else [])
     headers = _headers(event)
     http = _http_event(event, headers)

@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from typing import Any
+import sys
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -11,10 +12,16 @@ from clew.clients.wrapping import AnyFunction, wrap
 from clew.frameworks.asgi import ClewMiddleware
 from clew.frameworks.http_server import note_error
 
+_INSTRUMENTORS: Final = (
+    ("opentelemetry.instrumentation.fastapi", "FastAPIInstrumentor"),
+    ("opentelemetry.instrumentation.starlette", "StarletteInstrumentor"),
+)
+
 
 def instrument(app: Starlette) -> Starlette:
     """Follow this application, in place and from outside of all its middleware; twice is the same as once."""
     wrap(ExceptionMiddleware, "add_exception_handler", _around_adding)
+    _take_over(app)
     build: Any = app.build_middleware_stack
     if getattr(build, "func", None) is not _build_outermost:
         app.build_middleware_stack = functools.partial(_build_outermost, build)  # type: ignore[method-assign]
@@ -25,6 +32,20 @@ def instrument(app: Starlette) -> Starlette:
     if isinstance(own_telemetry, dict):
         own_telemetry["tracing"] = False
     return app
+
+
+def _take_over(app: Starlette) -> None:
+    """Switch OpenTelemetry's own instrumentation of this app off: it would make a second span of each request."""
+    if not getattr(app, "_is_instrumented_by_opentelemetry", False):
+        return
+    has_begun = app.middleware_stack is not None
+    for module, name in _INSTRUMENTORS:
+        instrumentor: Any = getattr(sys.modules.get(module), name, None)
+        if instrumentor is not None:
+            instrumentor.uninstrument_app(app)
+    if not has_begun:
+        # They build it, and then no middleware could be added any more.
+        app.middleware_stack = None
 
 
 def _build_outermost(build: Any) -> ClewMiddleware:

@@ -46,7 +46,7 @@ class ClewWSGIMiddleware:
         if not RUNTIME.enabled or SERVED in environ:
             return self.app(environ, start_response)
         around = environ.get("asgi.scope")
-        if around and SERVED in around:
+        if isinstance(around, dict) and SERVED in around:
             # a2wsgi runs the app inside of an ASGI one, which is followed already; the route is known in here.
             environ[SERVED] = around[SERVED]
             return self.app(environ, start_response)
@@ -74,7 +74,11 @@ class ClewWSGIMiddleware:
 class _Exchange(ServedRequest):
     """One request's way back: gives the response its ID and sees how it ends."""
 
-    __slots__ = ("_environ", "_exchange", "_request_id", "_start_response", "_write", "context", "has_begun", "path")
+    context: Context
+    """Where the last part of the app's work has ended, and the next one goes on."""
+
+    has_begun: bool = False
+    """Whether status and headers are on their way, and cannot change any more."""
 
     def __init__(
         self,
@@ -84,12 +88,10 @@ class _Exchange(ServedRequest):
         environ: Environ,
         headers: Mapping[bytes, bytes],
     ) -> None:
-        ServedRequest.__init__(self, span)
+        self.span = span
         self._start_response = start_response
         self._request_id = request_id
         self._environ = environ
-        # Once it has, status and headers cannot change any more.
-        self.has_begun = False
         get = environ.get
         protocol = get("SERVER_PROTOCOL", "HTTP/1.1")
         # As they came: what dispatches by a path's beginning moves it from one of the two to the other.
@@ -101,9 +103,6 @@ class _Exchange(ServedRequest):
             headers.get(_HOST),
             headers.get(_USER_AGENT),
         )
-
-    context: Context
-    """Where the last part of the app's work has ended, and the next one goes on."""
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Write:
         """PEP 3333's, with the request ID in the headers, exactly once."""

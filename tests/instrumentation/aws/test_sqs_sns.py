@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -153,15 +154,16 @@ class TestSending:
     def test_a_message_that_our_attributes_make_too_long_is_sent_without(self, exported: FakeCollector) -> None:
         client = boto3.client("sqs", **CREDENTIALS)
         sent: list[Any] = []
-        client.meta.events.register_first(
-            "before-call.sqs.SendMessage", lambda params, **_: sent.append(params["body"])
-        )
-        with Stubber(client) as stub:
-            stub.add_client_error("send_message", "InvalidParameterValue", "Message must be shorter than 1048576 bytes")
-            stub.add_response("send_message", {"MessageId": "m-1"})
-            answer = client.send_message(QueueUrl="http://aws/1/orders", MessageBody="1")
 
-        assert answer["MessageId"] == "m-1"
+        def answer(params: Any, **_: Any) -> Any:
+            sent.append(params["body"])
+            refusal = {"Code": "InvalidParameterValue", "Message": "Message must be shorter than 1048576 bytes."}
+            parsed: dict[str, Any] = {"MessageId": "m-1"} if len(sent) > 1 else {"Error": refusal}
+            return SimpleNamespace(status_code=200 if len(sent) > 1 else 400), {**parsed, "ResponseMetadata": {}}
+
+        client.meta.events.register("before-call.sqs.SendMessage", answer)
+
+        assert client.send_message(QueueUrl="http://aws/1/orders", MessageBody="1")["MessageId"] == "m-1"
         assert [b"traceparent" in body for body in sent] == [True, False]
 
     def test_a_services_tests_with_a_stub_see_its_own_arguments(self, exported: FakeCollector) -> None:

@@ -2,6 +2,8 @@
 
 import datetime
 import gzip
+import inspect
+import ipaddress
 import socket
 import ssl
 import threading
@@ -149,7 +151,7 @@ def grpc_peer(*, port: int = 0, tls: "tuple[str, str] | None" = None) -> Iterato
     peer = GrpcPeer()
 
     class Traces(TraceServiceServicer):
-        def Export(  # type: ignore[override, unused-ignore]
+        def Export(  # noqa: N802
             self, request: ExportTraceServiceRequest, context: Any
         ) -> ExportTraceServiceResponse:
             peer.serve("/v1/traces", request, context)
@@ -160,13 +162,13 @@ def grpc_peer(*, port: int = 0, tls: "tuple[str, str] | None" = None) -> Iterato
             return response
 
     class Logs(LogsServiceServicer):
-        def Export(  # type: ignore[override, unused-ignore]
+        def Export(  # noqa: N802
             self, request: ExportLogsServiceRequest, context: Any
         ) -> ExportLogsServiceResponse:
             peer.serve("/v1/logs", request, context)
             return ExportLogsServiceResponse()
 
-    server = grpc.server(ThreadPoolExecutor(4))
+    server = _untraced_server()
     add_TraceServiceServicer_to_server(Traces(), server)  # type: ignore[no-untyped-call, unused-ignore]
     add_LogsServiceServicer_to_server(Logs(), server)  # type: ignore[no-untyped-call, unused-ignore]
     if tls is None:
@@ -183,13 +185,23 @@ def grpc_peer(*, port: int = 0, tls: "tuple[str, str] | None" = None) -> Iterato
         server.stop(0).wait(5)
 
 
+def _untraced_server() -> Any:
+    """A gRPC server that clew does not trace: it is in the same process as the service under test only here."""
+    from grpc import _server
+
+    wrapped = _server._Server.__init__
+    _server._Server.__init__ = inspect.unwrap(wrapped)
+    try:
+        return grpc.server(ThreadPoolExecutor(4))
+    finally:
+        _server._Server.__init__ = wrapped
+
+
 def make_certificate(folder: Path) -> tuple[str, str]:
     """A certificate for this machine and for `HOST` that signs itself, and its key: the paths of both."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "clew's tests")])
     now = datetime.datetime.now(datetime.UTC)
-    import ipaddress
-
     names = [x509.DNSName(HOST), x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()

@@ -1,5 +1,6 @@
 """A process is gone within two seconds, whatever the collector does, and loses nothing when it takes everything."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -8,10 +9,12 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.instrumentation.exporting.peers import grpc_peer, silent_server
 from tests.instrumentation.fake_collector import FakeCollector
 
 SCRIPT = textwrap.dedent(
@@ -53,15 +56,6 @@ INTERPRETER_S = 0.6
 """Stopping the interpreter (and uvicorn) itself, on a busy machine."""
 
 
-@contextmanager
-def silent_server() -> Iterator[str]:
-    """Accepts connections and never answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(64)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,9 +63,12 @@ def free_port() -> int:
         return port
 
 
-def seconds_to_exit(endpoint: str, *, work_s: float = 0.0) -> float:
+def seconds_to_exit(endpoint: str, *, work_s: float = 0.0, **settings: str) -> float:
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, endpoint, str(work_s)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", SCRIPT, endpoint, str(work_s)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **{f"CLEW_{name.upper()}": value for name, value in settings.items()}},
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -101,6 +98,45 @@ def test_a_collector_that_hangs_does_not_hold_the_exit_up(work_s: float) -> None
 
 def test_an_address_that_nobody_answers_from_does_not_hold_the_exit_up() -> None:
     assert seconds_to_exit("http://192.0.2.1:4318", work_s=0.5) < ALLOWED_S + INTERPRETER_S
+
+
+def test_all_that_was_queued_is_sent_at_exit_over_grpc() -> None:
+    with grpc_peer() as peer:
+        took_s = seconds_to_exit(peer.url, protocol="grpc")
+
+        assert len(peer.spans) == 3_000
+        assert len(peer.logs) == 3_000
+    assert took_s < ALLOWED_S + INTERPRETER_S
+
+
+@pytest.mark.parametrize("work_s", [0.0, 1.5], ids=["at once", "while it is waiting"])
+def test_a_collector_that_hangs_does_not_hold_the_exit_up_over_grpc(work_s: float) -> None:
+    with silent_server() as endpoint:
+        assert seconds_to_exit(endpoint, work_s=work_s, protocol="grpc") < ALLOWED_S + INTERPRETER_S
+
+
+def test_a_collector_that_refuses_does_not_hold_the_exit_up_over_grpc() -> None:
+    took_s = seconds_to_exit(f"http://127.0.0.1:{free_port()}", work_s=0.5, protocol="grpc")
+
+    assert took_s < ALLOWED_S + INTERPRETER_S
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_disk_buffer_does_not_hold_the_exit_up(tmp_path: Path, protocol: str) -> None:
+    with silent_server() as endpoint:
+        took_s = seconds_to_exit(endpoint, work_s=0.5, protocol=protocol, disk_buffer=str(tmp_path))
+
+    assert took_s < ALLOWED_S + INTERPRETER_S
+    assert sum(int(path.name.split("-")[3]) for path in tmp_path.iterdir()) == 6_000
+
+
+def test_a_disk_that_cannot_be_written_to_does_not_hold_the_exit_up(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with silent_server() as endpoint:
+        took_s = seconds_to_exit(endpoint, work_s=0.5, disk_buffer=str(tmp_path / "file"))
+
+    assert took_s < ALLOWED_S + INTERPRETER_S
 
 
 @contextmanager

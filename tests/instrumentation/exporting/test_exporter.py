@@ -3,16 +3,19 @@ import os
 import socket
 import threading
 import time
+import tracemalloc
 
 import pytest
 
 import clew
 from clew.exporting import counters
-
-MAX_QUEUED_RECORDS = 16_384
-from clew.exporting.queue import BoundedQueue
+from clew.exporting.exporter import THREAD_NAME
 from clew.runtime import RUNTIME
+from clew.settings import Settings
 from tests.instrumentation.fake_collector import FakeCollector, Reply, attributes_of
+from tests.instrumentation.scripts import run_script
+
+MAX_QUEUED_RECORDS = Settings().max_queue_records
 
 
 def make_span(name: str = "work") -> None:
@@ -230,11 +233,116 @@ def test_many_threads_lose_nothing(exported: FakeCollector) -> None:
     assert len({span.span_id for span in exported.spans}) == 4_000
 
 
-def test_a_queue_keeps_the_oldest_records() -> None:
-    queue: BoundedQueue[int] = BoundedQueue(max_records=3, batch_records=2, wake=lambda: None)
+def test_memory_stays_flat_while_the_collector_is_away() -> None:
+    clew.configure(service="orders", endpoint=closed_port(), max_queue_bytes=2_000_000, log_format="none")
+    logger = logging.getLogger("shop")
+    logger.propagate = False
 
-    for number in range(5):
-        queue.put(number)
+    def log_many() -> int:
+        for number in range(10_000):
+            logger.warning("%s %d", "x" * 2_000, number)
+        clew.flush()
+        return tracemalloc.get_traced_memory()[0]
 
-    assert queue.take(10) == [0, 1, 2]
-    assert queue.dropped == 2
+    tracemalloc.start()
+    try:
+        first_bytes = log_many()
+        later_bytes = [log_many() for _ in range(4)]
+    finally:
+        tracemalloc.stop()
+        logger.propagate = True
+
+    assert first_bytes < 8_000_000
+    assert max(later_bytes) < first_bytes + 2_000_000
+    assert counters()["logs"].dropped["queue_bytes"] > 40_000
+
+
+def test_settings_can_be_changed_from_several_threads(collector: FakeCollector) -> None:
+    """Each time the exporter before gets rid of what it has, and only one is left."""
+
+    def reconfigure(number: int) -> None:
+        for round_ in range(5):
+            clew.configure("orders", endpoint=collector.url, version=f"{number}.{round_}")
+            make_span()
+
+    threads = [threading.Thread(target=reconfigure, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert clew.flush()
+    collector.wait_for(lambda: len(collector.spans) == 15)
+    assert [thread.name for thread in threading.enumerate()].count(THREAD_NAME) == 1
+
+
+def test_exporting_begins_again_after_a_shutdown(collector: FakeCollector) -> None:
+    for number in range(3):
+        clew.configure("orders", endpoint=collector.url)
+        make_span(f"span {number}")
+        clew.shutdown()
+        make_span("lost")
+
+    assert [span.name for span in collector.spans] == ["span 0", "span 1", "span 2"]
+
+
+def test_the_thread_outlives_a_handler_that_fails(exported: FakeCollector) -> None:
+    class Bad(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise SystemExit(1)
+
+    handler = Bad()
+    logging.getLogger("clew").addHandler(handler)
+    try:
+        exported.replies = [Reply(503)]
+        make_span()
+        assert not clew.flush()
+    finally:
+        logging.getLogger("clew").removeHandler(handler)
+
+    exported.wait_for(lambda: exported.spans)
+    assert clew.flush()
+
+
+def test_a_handler_may_flush(exported: FakeCollector) -> None:
+    class Flushing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            clew.flush(20)
+
+    handler = Flushing()
+    logging.getLogger("clew").addHandler(handler)
+    try:
+        exported.replies = [Reply(503)]
+        make_span()
+        begin_s = time.monotonic()
+        clew.flush(10)
+        assert time.monotonic() - begin_s < 5
+    finally:
+        logging.getLogger("clew").removeHandler(handler)
+
+
+def test_a_clock_that_jumps_stops_nothing(exported: FakeCollector, monkeypatch: pytest.MonkeyPatch) -> None:
+    for clock in (lambda: 0, lambda: 4_000_000_000 * 10**9):
+        monkeypatch.setattr("clew.spans.time_ns", clock)
+        monkeypatch.setattr("time.time_ns", clock)
+        make_span()
+        assert clew.flush()
+
+    assert len(exported.spans) == 2
+
+
+def test_a_batch_fits_into_a_small_queue(collector: FakeCollector) -> None:
+    clew.configure("orders", endpoint=collector.url, max_queue_records=10, batch_delay_s=60)
+    clew.flush()
+
+    for _ in range(5):
+        make_span()
+
+    collector.wait_for(lambda: len(collector.spans) == 5)
+
+
+def test_import_clew_loads_nothing_that_only_exporting_needs() -> None:
+    done = run_script("import sys, clew; print(*sys.modules)")
+
+    loaded = set(done.stdout.split())
+    assert not loaded & {"clew.exporting.exporter", "clew.exporting.encoding", "http.client", "urllib.request", "grpc"}

@@ -72,3 +72,33 @@ def test_it_imports_no_framework_but_the_apps_own() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["fastapi", "starlette"])
+def test_opentelemetrys_own_instrumentation_makes_no_second_span(collector: FakeCollector, kind: str) -> None:
+    run_script(
+        f"""
+        import sys
+        import clew
+        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+        from opentelemetry.instrumentation.starlette import StarletteInstrumentor
+        from tests.instrumentation.frameworks.asking import ask_asgi
+        from tests.instrumentation.frameworks.shops import {kind}_shop
+
+        clew.configure(service="orders", endpoint=sys.argv[1], log_format="none")
+        instrumentor = FastAPIInstrumentor if "{kind}" == "fastapi" else StarletteInstrumentor
+        before, after = {kind}_shop(), {kind}_shop()
+        instrumentor.instrument_app(before)
+        clew.instrument(before)
+        clew.instrument(after)
+        for app in (before, after):
+            assert app.middleware_stack is None
+            assert ask_asgi(app, "/orders/17").status == 200
+        assert clew.flush()
+        """,
+        collector.url,
+    )
+
+    names = [span.name for span in collector.spans]
+    assert len([name for name in names if name.startswith("GET /orders")]) == 2, names
+    assert len(names) == 4

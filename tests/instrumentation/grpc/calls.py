@@ -7,6 +7,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 import clew
 from tests.instrumentation.fake_collector import FakeCollector, attributes_of
 from tests.instrumentation.grpc.servers import SERVICE
+from tests.instrumentation.messaging.observed import eventually
 
 CLIENT = Span.SPAN_KIND_CLIENT
 SERVER = Span.SPAN_KIND_SERVER
@@ -23,9 +24,16 @@ def spans_of(collector: FakeCollector, kind: int) -> list[Span]:
 
 def one(collector: FakeCollector, kind: int) -> Span:
     """The only span of a kind, as soon as it has come."""
-    collector.wait_for(lambda: spans_of(collector, kind))
-    (span,) = spans_of(collector, kind)
+    (span,) = several(collector, kind, 1)
     return span
+
+
+def several(collector: FakeCollector, kind: int, count: int) -> list[Span]:
+    """Exactly so many spans of a kind, as soon as they have come."""
+    eventually(lambda: len(spans_of(collector, kind)) >= count)
+    spans = spans_of(collector, kind)
+    assert len(spans) == count
+    return spans
 
 
 def served(collector: FakeCollector) -> Span:

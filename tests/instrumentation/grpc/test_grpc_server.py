@@ -20,6 +20,7 @@ from tests.instrumentation.grpc.calls import (
     metadata_of,
     path,
     served,
+    several,
     spans_of,
     status_code,
 )
@@ -248,8 +249,7 @@ class TestFunctionsThatAreNotAsync:
         requests = iter([b"1", b"2"])
         assert list(aio_channel.stream_stream(path("ThreadedEcho"))(requests, metadata=SENT)) == [b"1", b"2"]
 
-        exported.wait_for(lambda: len(spans_of(exported, SERVER)) == 3)
-        assert {status_code(span) for span in spans_of(exported, SERVER)} == {"OK"}
+        assert {status_code(span) for span in several(exported, SERVER, 3)} == {"OK"}
         assert {correlation_id for *_, correlation_id in log_ids(exported, "counted")} == {"r-1"}
 
     @pytest.mark.parametrize(("method", "code"), [("ThreadedAbort", "NOT_FOUND"), ("ThreadedSetCode", "INTERNAL")])
@@ -313,8 +313,7 @@ class TestInterceptors:
             with start([make()]) as target, grpc.insecure_channel(target) as channel:
                 channel.unary_unary(path("Reply"))(b"1")
 
-        exported.wait_for(lambda: len(spans_of(exported, SERVER)) >= 2)
-        assert len(spans_of(exported, SERVER)) == 2
+        several(exported, SERVER, 2)
 
     def test_installed_twice_is_installed_once(self, exported: FakeCollector) -> None:
         instrumentation.install()

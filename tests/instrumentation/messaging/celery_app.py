@@ -19,7 +19,7 @@ app.conf.update(
     task_default_queue=os.environ["SHOP_QUEUE"],
     task_publish_retry=False,
     worker_prefetch_multiplier=1,
-    beat_schedule={"tick": {"task": "shop.tick", "schedule": 0.3}},
+    beat_schedule={"tick": {"task": "shop.tick", "schedule": 1.0}},
 )
 log = get_task_logger(__name__)
 

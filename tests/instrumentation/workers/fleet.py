@@ -85,15 +85,24 @@ class Plan:
     workers: int = 1
     ends_by: signal.Signals = signal.SIGTERM
     then: Callable[[int], None] | None = None
-    """Done to the server, by its process ID, between two rounds of requests; other workers answer after it."""
+    """Done to the server, by its process ID, between two rounds of requests; another worker answers after it."""
+
+    access_line: str = ""
+    """What it logs when it is done with a request, `NUMBER` standing for that; waited for before the server is ended."""
 
 
 def serve_all(plans: Mapping[str, Plan], folder: Path, variables: Mapping[str, str]) -> dict[str, Served]:
     """Run all of them at the same time; what came of each, by its name, which is its service's too."""
     (folder / "wsgi_app.py").write_text(WSGI)
     (folder / "asgi_app.py").write_text(ASGI)
+    ports: set[int] = set()
+    while len(ports) < len(plans):
+        ports.add(free_port())
     with ThreadPoolExecutor(len(plans)) as pool:
-        runs = {name: pool.submit(_serve, name, plan, folder, variables) for name, plan in plans.items()}
+        runs = {
+            name: pool.submit(_serve, name, plan, port, folder, variables)
+            for port, (name, plan) in zip(ports, plans.items(), strict=True)
+        }
         return {name: run.result() for name, run in runs.items()}
 
 
@@ -101,11 +110,10 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with this Python's scripts first, and no other settings of clew."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CLEW_", "OTEL_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1", **variables}
+    return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **variables}
 
 
-def _serve(name: str, plan: Plan, folder: Path, variables: Mapping[str, str]) -> Served:
-    port = free_port()
+def _serve(name: str, plan: Plan, port: int, folder: Path, variables: Mapping[str, str]) -> Served:
     served = Served()
     log = folder / f"{name}.log"
     with log.open("wb") as output:
@@ -123,13 +131,15 @@ def _serve(name: str, plan: Plan, folder: Path, variables: Mapping[str, str]) ->
             _ask_all_workers(port, plan.workers, served)
             if plan.then is not None:
                 plan.then(process.pid)
-                _ask_all_workers(port, len(served.pids) + plan.workers, served)
+                _ask_all_workers(port, len(served.pids) + 1, served)
+            _wait_until_idle(plan, served, log)
             begin_s = time.monotonic()
             process.send_signal(plan.ends_by)
             served.status = process.wait(EXIT_S)
             served.exit_s = time.monotonic() - begin_s
         except (TimeoutError, subprocess.TimeoutExpired) as error:
             served.output = f"{error}\n"
+            process.send_signal(signal.SIGABRT)  # has the stacks of its threads written
         finally:
             end_group(process.pid)
             process.wait()
@@ -143,6 +153,15 @@ def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", served: Ser
         if process.poll() is not None or time.monotonic() > end_s:
             raise TimeoutError("the server did not get ready")
         time.sleep(0.1)
+
+
+def _wait_until_idle(plan: Plan, served: Served, log: Path) -> None:
+    end_s = time.monotonic() + ANSWERED_S
+    lines = [plan.access_line.replace("NUMBER", number) for number in served.numbers]
+    while not all(line in log.read_text(errors="replace") for line in lines):
+        if time.monotonic() > end_s:
+            raise TimeoutError("the server did not get idle")
+        time.sleep(0.02)
 
 
 def _ask_all_workers(port: int, wanted: int, served: Served) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 NEVER = {"CLEW_BATCH_DELAY_S": "60"}
 GUNICORN = "gunicorn --bind 127.0.0.1:PORT --no-control-socket --graceful-timeout 10"
 UWSGI = "uwsgi --http-socket 127.0.0.1:PORT --wsgi-file wsgi_app.py --need-app --master"
+# A worker that is in the middle of a request when the signal comes is ended by uWSGI without any hook.
+UWSGI_LINE = "GET /NUMBER =>"
 
 
 def reload_workers(pid: int) -> None:
@@ -31,7 +34,7 @@ PLANS = {
     "script": Plan("python wsgi_app.py PORT"),
     "script-int": Plan("python wsgi_app.py PORT", ends_by=signal.SIGINT),
     "uvicorn": Plan("uvicorn asgi_app:app --port PORT --workers 2", 2),
-    "uvicorn-int": Plan("uvicorn asgi_app:app --port PORT --workers 2", 2, signal.SIGINT),
+    "uvicorn-int": Plan("uvicorn asgi_app:app --port PORT", ends_by=signal.SIGINT),
     "uvicorn-hup": Plan("uvicorn asgi_app:app --port PORT --workers 2", 2, then=reload_workers),
     "uvicorn-reload": Plan("uvicorn asgi_app:app --port PORT --reload"),
     "uvicorn-no-lifespan": Plan("uvicorn asgi_app:app --port PORT --lifespan off"),
@@ -50,17 +53,17 @@ PLANS = {
     "gunicorn-max-requests": Plan(f"{GUNICORN} -w 1 --max-requests 7 wsgi_app:app", 3),
     "gunicorn-gthread": Plan(f"{GUNICORN} -w 2 -k gthread --threads 2 wsgi_app:app", 2),
     "gunicorn-gevent": Plan(f"{GUNICORN} -w 2 -k gevent wsgi_app:app", 2),
-    "gunicorn-gevent-int": Plan(f"{GUNICORN} -w 1 -k gevent wsgi_app:app", 1, signal.SIGINT),
+    "gunicorn-gevent-int": Plan(f"{GUNICORN} -w 1 -k gevent wsgi_app:app", ends_by=signal.SIGINT),
     "gunicorn-gevent-preload": Plan(f"{GUNICORN} -w 2 -k gevent --preload wsgi_app:app", 2),
     "gunicorn-asgi": Plan(f"{GUNICORN} -w 1 -k asgi asgi_app:app"),
     "gunicorn-uvicorn": Plan(f"{GUNICORN} -w 2 -k uvicorn.workers.UvicornWorker asgi_app:app", 2),
-    "uwsgi": Plan(f"{UWSGI} --processes 2 --die-on-term", 2),
-    "uwsgi-int": Plan(f"{UWSGI} --processes 2", 2, signal.SIGINT),
-    "uwsgi-lazy": Plan(f"{UWSGI} --processes 2 --lazy-apps --die-on-term", 2),
-    "uwsgi-threads": Plan(f"{UWSGI} --processes 1 --threads 2 --die-on-term"),
+    "uwsgi": Plan(f"{UWSGI} --processes 2 --die-on-term", 2, access_line=UWSGI_LINE),
+    "uwsgi-int": Plan(f"{UWSGI} --processes 2", 2, signal.SIGINT, access_line=UWSGI_LINE),
+    "uwsgi-lazy": Plan(f"{UWSGI} --processes 2 --lazy-apps --die-on-term", 2, access_line=UWSGI_LINE),
+    "uwsgi-threads": Plan(f"{UWSGI} --processes 1 --threads 2 --die-on-term", access_line=UWSGI_LINE),
 }
 SUPERVISED = {
-    f"run-{name}": Plan(f"clew run -- {PLANS[name].command}", PLANS[name].workers)
+    f"run-{name}": replace(PLANS[name], command=f"clew run -- {PLANS[name].command}")
     for name in ("uvicorn", "uvicorn-reload", "hypercorn", "granian", "granian-wsgi", "gunicorn", "gunicorn-gevent", "uwsgi")
 }
 """Here the process that waits for the workers is configured, too, and has lines of its own to send."""
