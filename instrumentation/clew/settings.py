@@ -132,8 +132,11 @@ class Settings:
         "A file with the certificates that the collector's one is checked against.",
         otel=_otlp("CERTIFICATE"),
     )
-    compression: Literal["gzip", "none"] = _setting(
-        "gzip", kind.one_of("gzip", "none"), "How batches are compressed.", otel=_otlp("COMPRESSION")
+    compression: Literal["auto", "gzip", "none"] = _setting(
+        "auto",
+        kind.one_of("auto", "gzip", "none"),
+        "How batches are compressed; auto: by gzip, unless the collector is on this machine.",
+        otel=_otlp("COMPRESSION"),
     )
     export_timeout_s: float = _setting(
         5.0,
@@ -290,7 +293,7 @@ class Arguments(TypedDict, total=False):
     protocol: Protocol | None
     headers: Mapping[str, str] | None
     certificate: str | None
-    compression: Literal["gzip", "none"] | None
+    compression: Literal["auto", "gzip", "none"] | None
     export_timeout_s: float | None
     export_traces: bool | None
     export_logs: bool | None

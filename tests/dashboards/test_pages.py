@@ -285,6 +285,7 @@ def test_health_says_what_is_known() -> None:
         "duplicate": {"logs": 7},
         "refused": {"too_large": 1},
         "dropped": {},
+        "dropped_by_services": {},
         "spool": {"payloads": 4, "bytes": 1000, "oldest_age_s": 1.5},
     }
     assert "1 refused (too large)" in asked.get("/health").text

@@ -12,7 +12,7 @@ def test_the_page_shows_a_task_its_retry_and_what_it_sends(redis_url: str, tmp_p
     app.write_text(app.read_text().replace("redis://127.0.0.1:6379", redis_url).replace("countdown=1", "countdown=0"))
     with running_collector() as collector:
         env = {"CLEW_ENDPOINT": collector.url}
-        # Celery's children, asked to end right after a task, may wait for their parent for half a minute; threads do not.
+        # Threads: children that are asked to end right after a task may wait for their parent for half a minute.
         with running(page.command("celery") + " --pool threads", folder=tmp_path, env=env):
             follow(page.command("python send.py"), folder=tmp_path, env=env)
             collector.wait_for(lambda: "run app.receipt" in names_by_time(collector, "order-17"))

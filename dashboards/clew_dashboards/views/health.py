@@ -28,8 +28,9 @@ class HealthPage:
     groups: tuple[Group, ...]
 
 
-def health_page(health: Health) -> HealthPage:
-    """The numbers of `health`, with a sentence about them."""
+def health_page(health: Health, dropped_by_services: Mapping[str, Mapping[str, int]] | None = None) -> HealthPage:
+    """The numbers of `health` and of what services dropped themselves, with a sentence about them."""
+    by_services = dropped_by_services or {}
     stored = (("log lines", number_text(health.stored.logs)), ("spans", number_text(health.stored.spans)))
     groups = (
         Group(title="Can be asked for now", counts=stored, empty=""),
@@ -38,8 +39,12 @@ def health_page(health: Health) -> HealthPage:
         Group(title="Sent again, kept once", counts=_counts(health.duplicate), empty="nothing"),
         Group(title="Refused, by reason", counts=_counts(health.refused), empty="nothing"),
         Group(title="Dropped, by reason", counts=_counts(health.dropped), empty="nothing"),
+        *[
+            Group(title=f"Dropped by {name}, unsent", counts=_counts(counts), empty="")
+            for name, counts in by_services.items()
+        ],
     )
-    troubles = _troubles(health)
+    troubles = [*_troubles(health), *_troubles_of_services(by_services)]
     return HealthPage(sentence=_sentence(health, troubles), calm=not troubles, groups=groups)
 
 
@@ -66,6 +71,15 @@ def _troubles(health: Health) -> list[str]:
     return troubles
 
 
+def _troubles_of_services(by_services: Mapping[str, Mapping[str, int]]) -> list[str]:
+    dropped = sum(sum(counts.values()) for counts in by_services.values())
+    return (
+        [f"{number_text(dropped)} dropped by services before they were sent ({', '.join(by_services)})"]
+        if dropped
+        else []
+    )
+
+
 def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(reason.replace("_", " ") for reason, number in sorted(counts.items()) if number)
 
@@ -80,4 +94,6 @@ def _spool_counts(health: Health) -> tuple[tuple[str, str], ...]:
 
 
 def _counts(counts: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.replace("_", " "), number_text(number)) for name, number in sorted(counts.items()))
+    return tuple(
+        (name.replace("_", " ").replace(".", ", "), number_text(number)) for name, number in sorted(counts.items())
+    )

@@ -55,7 +55,7 @@ def install_aio() -> None:
 
 def _around_blocking(original: AnyFunction) -> AnyFunction:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        following = _begin(self._method, self._target)
+        following = _begin(getattr(self, "_method", None), getattr(self, "_target", b""))
         if following is None:
             return original(self, *args, **kwargs)
         args, kwargs = following.with_metadata(args, kwargs)
@@ -72,7 +72,7 @@ def _around_blocking(original: AnyFunction) -> AnyFunction:
 
 def _around_started(original: AnyFunction) -> AnyFunction:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        following = _begin(self._method, self._target)
+        following = _begin(getattr(self, "_method", None), getattr(self, "_target", b""))
         if following is None:
             return original(self, *args, **kwargs)
         args, kwargs = following.with_metadata(args, kwargs)
@@ -107,8 +107,7 @@ def _around_aio(original: AnyFunction) -> AnyFunction:
 def _aio_method_and_target(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
     method = args[_METHOD] if len(args) > _METHOD else kwargs.get("method")
     channel = args[_CHANNEL] if len(args) > _CHANNEL else kwargs.get("channel")
-    target = getattr(channel, "target", None)
-    return method, target() if callable(target) else b""
+    return method, getattr(channel, "target", b"")
 
 
 def _begin(method: object, target: object) -> "_ClientCall | None":
@@ -119,7 +118,7 @@ def _begin(method: object, target: object) -> "_ClientCall | None":
     span, headers = begin_call(name, CLIENT, {}, traced_by=TRACED_BY)
     if span is None and not headers:
         return None
-    return _ClientCall(span, Rpc(name, target=text_of(target)), headers)
+    return _ClientCall(span, Rpc(name, target=text_of(target) if isinstance(target, (bytes, str)) else ""), headers)
 
 
 class _ClientCall:

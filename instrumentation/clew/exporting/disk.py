@@ -4,20 +4,19 @@ A file's name sorts by age and says what is in it. Whoever reads, writes or dele
 kernel takes from a process that dies: there is nothing stale to clean up but the beginnings of files.
 """
 
-import fcntl
 import logging
 import os
 import re
 import stat
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from secrets import token_hex
 from time import monotonic, time, time_ns
 from typing import Final, NamedTuple
 
 from clew.exporting.batch import KINDS, Batch, Kind
 from clew.exporting.counters import DISK_BUFFER_CORRUPT, DISK_BUFFER_FULL
+from clew.exporting.file_lock import FileLock
 from clew.exporting.outage import LOGGER_NAME
 
 TRY_AGAIN_AFTER_S: Final = 30.0
@@ -46,7 +45,7 @@ class _File(NamedTuple):
 class Claim:
     """A batch that nobody else sends meanwhile."""
 
-    def __init__(self, batch: Batch, path: str, lock: "_Lock", skipped: set[str]) -> None:
+    def __init__(self, batch: Batch, path: str, lock: FileLock, skipped: set[str]) -> None:
         self.batch = batch
         self._path = path
         self._lock = lock
@@ -79,7 +78,7 @@ class DiskBuffer:
         self._listed_at_s = -_LISTED_FOR_S
         self._used_bytes = 0
         self._measured_at_s = -_LISTED_FOR_S
-        self._locks: set[_Lock] = set()
+        self._locks: set[FileLock] = set()
 
     def write(self, batch: Batch) -> bool:
         """Keep a batch; False if the folder cannot take it, for now."""
@@ -160,7 +159,7 @@ class DiskBuffer:
     def _write(self, batch: Batch, content: bytes) -> None:
         # Not synced to the disk: what counts is that it survives this process, and syncing takes as long as it likes.
         beginning = self._path(f"{_BEGINNING}{os.getpid()}-{token_hex(4)}")
-        lock = _Lock(
+        lock = FileLock(
             os.open(beginning, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), self._locks
         )
         try:
@@ -190,14 +189,14 @@ class DiskBuffer:
         lock.release()
         return None
 
-    def _lock(self, file: _File) -> "_Lock | None":
+    def _lock(self, file: _File) -> FileLock | None:
         """Open and lock a file; None if somebody else has it, or it is gone, or not ours."""
         path = self._path(file.name)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return None
-        lock = _Lock(fd, self._locks)
+        lock = FileLock(fd, self._locks)
         try:
             opened = os.fstat(fd)
             if stat.S_ISREG(opened.st_mode) and opened.st_uid == os.geteuid():
@@ -233,34 +232,6 @@ class DiskBuffer:
 
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, name)
-
-
-class _Lock:
-    """An open file and the lock on it."""
-
-    def __init__(self, fd: int, locks: "set[_Lock]") -> None:
-        self.fd = fd
-        self._locks = locks
-        locks.add(self)
-
-    def take(self) -> None:
-        """Lock the file. Raises `BlockingIOError` if somebody else has."""
-        fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def release(self) -> None:
-        """Unlock and close the file."""
-        # Closing alone would leave it locked by a child that was forked meanwhile.
-        with suppress(OSError):
-            fcntl.flock(self.fd, fcntl.LOCK_UN)
-        self.leave()
-
-    def leave(self) -> None:
-        """Close the file without unlocking it."""
-        self._locks.discard(self)
-        try:
-            os.close(self.fd)
-        except OSError:
-            return
 
 
 class _Trouble:

@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from clew.exporting.batch import Kind
+from clew.exporting.batch import KINDS, Kind
 from clew.settings import Settings
 
 _LOOPBACK: Final = ("localhost", "::1")
@@ -16,6 +16,14 @@ def endpoint_of(settings: Settings, kind: Kind) -> SplitResult:
         return urlsplit(of_kind)
     base = urlsplit(settings.endpoint)
     return base if settings.protocol == "grpc" else base._replace(path=base.path.rstrip("/") + kind.path)
+
+
+def wants_gzip(settings: Settings) -> bool:
+    """Whether batches are compressed. On this machine that costs both sides time and saves nobody anything."""
+    if settings.compression == "auto":
+        here = all(is_loopback(endpoint_of(settings, kind).hostname or "") for kind in KINDS.values())
+        return not here or settings.disk_buffer is not None
+    return settings.compression == "gzip"
 
 
 def shown_endpoint(settings: Settings) -> str:

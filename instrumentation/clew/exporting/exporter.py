@@ -18,7 +18,7 @@ from clew.context import CURRENT
 from clew.exporting.batch import LOGS, MAX_BODY_BYTES, TRACES, Kind
 from clew.exporting.counters import SHUT_DOWN, Counters
 from clew.exporting.encoding import encode_log, encode_resource, encode_span
-from clew.exporting.endpoints import shown_endpoint
+from clew.exporting.endpoints import shown_endpoint, wants_gzip
 from clew.exporting.health import HealthReport
 from clew.exporting.outage import Outage
 from clew.exporting.outcome import Outcome, Transport
@@ -148,7 +148,7 @@ class Exporter:
             wake=lambda: wakes.put(None),
         )
         # gRPC compresses by itself.
-        is_gzip = settings.compression == "gzip" and settings.protocol != "grpc"
+        is_gzip = wants_gzip(settings) and settings.protocol != "grpc"
         signal = Signal(
             kind, resource=resource, encode=encode, queue=queue, batch_records=batch_records, is_gzip=is_gzip
         )

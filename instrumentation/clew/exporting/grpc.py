@@ -6,7 +6,7 @@ from urllib.parse import SplitResult
 import grpc
 
 from clew.exporting.batch import KINDS, Batch, Kind
-from clew.exporting.endpoints import basic_credentials, endpoint_of, is_loopback
+from clew.exporting.endpoints import basic_credentials, endpoint_of, is_loopback, wants_gzip
 from clew.exporting.outcome import Outcome, readable, taken
 from clew.exporting.reading import read_messages, read_number
 from clew.exporting.tls import tls_context
@@ -45,7 +45,7 @@ class GrpcTransport:
         """Raises `ValueError` for a certificate that cannot be read, and for headers that gRPC does not take."""
         self._settings = settings
         self._metadata = {kind.name: _metadata(settings, endpoint_of(settings, kind)) for kind in KINDS.values()}
-        self._compression = grpc.Compression.Gzip if settings.compression == "gzip" else grpc.Compression.NoCompression
+        self._compression = grpc.Compression.Gzip if wants_gzip(settings) else grpc.Compression.NoCompression
         self._certificate = _read_certificate(settings)
         self._channels: dict[tuple[str, str], Any] = {}
         self._calls: dict[str, Any] = {}

@@ -17,12 +17,12 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 import clew
-clew.configure(service="orders", endpoint=sys.argv[1], log_format="none")
+clew.configure(service="orders", endpoint=sys.argv[1], log_format="none", batch_delay_s=0.2)
 """
 PATCHED_AFTER = """
 import sys
 import clew
-clew.configure(service="orders", endpoint=sys.argv[1], log_format="none")
+clew.configure(service="orders", endpoint=sys.argv[1], log_format="none", batch_delay_s=0.2)
 from gevent import monkey
 monkey.patch_all()
 """
@@ -58,7 +58,7 @@ import time
 clew.get_tracer("shop").start_span("work").end()
 assert clew.flush(5)
 clew.get_tracer("shop").start_span("by itself").end()
-time.sleep(1.6)
+time.sleep(0.8)
 print("slept", flush=True)
 """
 

@@ -9,6 +9,7 @@ import pytest
 
 import clew
 from clew.exporting import counters
+from clew.exporting.endpoints import wants_gzip
 from clew.exporting.exporter import THREAD_NAME
 from clew.runtime import RUNTIME
 from clew.settings import Settings
@@ -59,15 +60,42 @@ def test_requests_look_as_otlp_says(collector: FakeCollector) -> None:
     }
 
 
-def test_large_batches_are_compressed_and_share_a_connection(exported: FakeCollector) -> None:
+def test_large_batches_are_compressed_and_share_a_connection(collector: FakeCollector) -> None:
+    clew.configure("orders", endpoint=collector.url, compression="gzip")
     for _ in range(1_200):
         make_span()
 
     assert clew.flush()
 
-    assert len(exported.spans) == 1_200
-    assert all(headers.get("Content-Encoding") == "gzip" for _, headers, _ in exported.requests)
-    assert exported.connections == 1
+    assert len(collector.spans) == 1_200
+    assert all(headers.get("Content-Encoding") == "gzip" for _, headers, _ in collector.requests)
+    assert collector.connections == 1
+
+
+def test_nothing_is_compressed_for_a_collector_on_the_same_machine(exported: FakeCollector) -> None:
+    for _ in range(600):
+        make_span()
+
+    assert clew.flush()
+
+    assert len(exported.spans) == 600
+    assert not any("Content-Encoding" in headers for _, headers, _ in exported.requests)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), False),
+        (Settings(endpoint="http://[::1]:4318"), False),
+        (Settings(endpoint="https://collector.example:4318"), True),
+        (Settings(traces_endpoint="https://elsewhere.example/v1/traces"), True),
+        (Settings(disk_buffer="/var/lib/orders"), True),
+        (Settings(compression="gzip"), True),
+        (Settings(endpoint="https://collector.example", compression="none"), False),
+    ],
+)
+def test_batches_are_compressed_when_they_travel(settings: Settings, *, expected: bool) -> None:
+    assert wants_gzip(settings) is expected
 
 
 def test_records_are_sent_without_anybody_asking(exported: FakeCollector) -> None:

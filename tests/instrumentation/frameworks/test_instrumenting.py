@@ -1,14 +1,19 @@
+import asyncio
 from typing import Any
 
 import falcon
 import pytest
+from fastapi import FastAPI
 from flask import Flask
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import clew
 from clew.frameworks.asgi import ClewMiddleware
 from clew.frameworks.wsgi import ClewWSGIMiddleware
 from tests.instrumentation.fake_collector import FakeCollector
 from tests.instrumentation.frameworks import django_site
+from tests.instrumentation.frameworks.asgi_apps import get
 from tests.instrumentation.frameworks.asking import ask_wsgi, server_span
 from tests.instrumentation.frameworks.shops import SHOPS, Shop, work
 from tests.instrumentation.scripts import run_script
@@ -102,3 +107,28 @@ def test_opentelemetrys_own_instrumentation_makes_no_second_span(collector: Fake
     names = [span.name for span in collector.spans]
     assert len([name for name in names if name.startswith("GET /orders")]) == 2, names
     assert len(names) == 4
+
+
+async def ask_with_metrics(reader: InMemoryMetricReader, provider: MeterProvider) -> list[str]:
+    app = clew.instrument(FastAPI(telemetry={"meter_provider": provider}))
+    app.add_api_route("/", lambda: None)
+
+    assert (await get(app)).status_code == 200
+
+    found = reader.get_metrics_data()
+    assert found is not None
+    return [
+        metric.name
+        for resource in found.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    ]
+
+
+def test_fastapis_own_metrics_stay(exported: FakeCollector) -> None:
+    reader = InMemoryMetricReader()
+
+    names = asyncio.run(ask_with_metrics(reader, MeterProvider([reader])))
+
+    assert "http.server.request.duration" in names
+    assert server_span(exported).name == "GET /"

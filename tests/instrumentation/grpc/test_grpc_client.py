@@ -26,6 +26,7 @@ from tests.instrumentation.grpc.calls import (
 )
 from tests.instrumentation.grpc.servers import SERVERS, log, sync_server
 from tests.instrumentation.messaging.observed import clew_off
+from tests.instrumentation.scripts import run_script
 
 DEADLINE_S = 10.0
 
@@ -364,17 +365,22 @@ class TestWhatIsTraced:
 
         several(exported, CLIENT, 4)
 
-    def test_channels_that_were_there_before(self, exported: FakeCollector) -> None:
-        with clew_off(), sync_server() as target:
-            channel = grpc.insecure_channel(target)
-            callable_before = channel.unary_unary(path("Reply"))
-        with sync_server():
-            pass
-        with pytest.raises(grpc.RpcError):
-            callable_before(b"1")
-        channel.close()
+    def test_channels_that_were_there_before(self, collector: FakeCollector) -> None:
+        with sync_server() as target:
+            run_script(
+                """
+                import sys
+                from grpc import insecure_channel
+                import clew
+                reply = insecure_channel(sys.argv[1]).unary_unary("/shop.Orders/Reply")
+                clew.configure(service="client", endpoint=sys.argv[2])
+                assert reply(b"1") == b"re:1"
+                """,
+                target,
+                collector.url,
+            )
 
-        called(exported)
+        assert [span.name for span in collector.spans] == ["shop.Orders/Reply"]
 
     def test_not_what_exporters_send(self, exported: FakeCollector, calls: Calls) -> None:
         exporter = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

@@ -25,6 +25,7 @@ from tests.instrumentation.grpc.calls import (
     status_code,
 )
 from tests.instrumentation.grpc.servers import SERVERS, aio_server, sync_server
+from tests.instrumentation.scripts import run_script
 
 TRACE, PARENT = "a" * 32, "b" * 16
 SENT = (("traceparent", f"00-{TRACE}-{PARENT}-01"), ("x-request-id", "r-1"))
@@ -322,6 +323,27 @@ class TestInterceptors:
             channel.unary_unary(path("Reply"))(b"1")
 
             served(exported)
+
+    def test_a_server_by_a_name_imported_before_is_followed(self, collector: FakeCollector) -> None:
+        run_script(
+            """
+            import sys
+            from concurrent.futures import ThreadPoolExecutor
+            from grpc import insecure_channel, method_handlers_generic_handler, server, unary_unary_rpc_method_handler
+            import clew
+            clew.configure(service="server", endpoint=sys.argv[1], disabled_instrumentations=["grpc_client"])
+            method = unary_unary_rpc_method_handler(lambda request, context: request)
+            running = server(ThreadPoolExecutor(1), [method_handlers_generic_handler("shop.Orders", {"Echo": method})])
+            port = running.add_insecure_port("127.0.0.1:0")
+            running.start()
+            with insecure_channel(f"127.0.0.1:{port}") as channel:
+                channel.unary_unary("/shop.Orders/Echo")(b"1")
+            running.stop(None).wait()
+            """,
+            collector.url,
+        )
+
+        assert [(span.name, span.kind) for span in collector.spans] == [("shop.Orders/Echo", SERVER)]
 
     def test_there_is_no_second_span_beside_opentelemetrys(self, exported: FakeCollector) -> None:
         class Theirs(grpc.ServerInterceptor):  # type: ignore[misc]

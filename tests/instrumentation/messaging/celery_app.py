@@ -1,10 +1,11 @@
 """The Celery application of test_celery.py; its worker and its client are processes of their own."""
 
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="untyped-decorator,import-untyped"
 
 import os
 from typing import Any
 
+import billiard.pool
 import structlog
 from celery import Celery
 from celery.exceptions import Ignore, Reject
@@ -13,6 +14,10 @@ from celery.utils.log import get_task_logger
 import clew
 
 clew.configure(log_format="json")
+
+# A child that is asked to end right after a task may wait, ten times a second, for a word from its parent that never
+# comes. That is so without clew too, and is no half a minute's worth to a test.
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
 
 app = Celery("shop", broker=os.environ["SHOP_BROKER"], backend=os.environ["SHOP_BACKEND"])
 app.conf.update(

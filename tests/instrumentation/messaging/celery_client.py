@@ -14,7 +14,7 @@ from tests.instrumentation.messaging.celery_app import (
     refused,
     total,
 )
-from tests.instrumentation.messaging.observed import AWKWARD_HEADERS, FOREIGN, clew_off, eventually
+from tests.instrumentation.messaging.observed import AWKWARD_HEADERS, FOREIGN, clew_off
 
 TIMEOUT_S = 20
 STALE = {name: value for name, value in FOREIGN.items() if name != "X-Request-ID"}
@@ -54,12 +54,3 @@ try:
     failing.get(timeout=TIMEOUT_S)
 except ValueError as error:
     print(f"failed: {error}")
-
-
-def is_idle() -> bool:
-    """Whether the worker knows that all is done: asked to end before that, its children may wait for half a minute."""
-    active = app.control.inspect(timeout=5, limit=1).active()
-    return active is not None and not any(active.values())
-
-
-eventually(is_idle)

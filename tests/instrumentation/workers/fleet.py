@@ -88,7 +88,7 @@ class Plan:
     """Done to the server, by its process ID, between two rounds of requests; another worker answers after it."""
 
     access_line: str = ""
-    """What it logs when it is done with a request, `NUMBER` standing for that; waited for before the server is ended."""
+    """What it logs when it is done with request `NUMBER`; waited for before the server is ended."""
 
 
 def serve_all(plans: Mapping[str, Plan], folder: Path, variables: Mapping[str, str]) -> dict[str, Served]:

@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +63,16 @@ PLANS = {
 }
 SUPERVISED = {
     f"run-{name}": replace(PLANS[name], command=f"clew run -- {PLANS[name].command}")
-    for name in ("uvicorn", "uvicorn-reload", "hypercorn", "granian", "granian-wsgi", "gunicorn", "gunicorn-gevent", "uwsgi")
+    for name in (
+        "uvicorn",
+        "uvicorn-reload",
+        "hypercorn",
+        "granian",
+        "granian-wsgi",
+        "gunicorn",
+        "gunicorn-gevent",
+        "uwsgi",
+    )
 }
 """Here the process that waits for the workers is configured, too, and has lines of its own to send."""
 

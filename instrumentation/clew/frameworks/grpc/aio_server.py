@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -68,8 +69,9 @@ def _async_generator(behavior: Behavior, handle: Handle) -> Behavior:
         handling.watch_client()
         with handling.call.resumed():
             try:
-                async for response in behavior(request, handling.context):
-                    yield response
+                async with aclosing(behavior(request, handling.context)) as responses:
+                    async for response in responses:
+                        yield response
             except BaseException as error:
                 handling.settle(error)
                 raise
