@@ -6,6 +6,7 @@ Field numbers are in the tags: `b"\\x0a"` is field 1 with a length, `b"\\x12"` f
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 from opentelemetry.trace import SpanContext
@@ -28,6 +29,7 @@ from clew.logs.record import LogRecord
 from clew.redaction import Redactor
 from clew.spans import AlikeAttributes, LightSpan, Scope, SpanEvent, SpanLink
 
+_times: Final = Struct("<cQcQ").pack
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
 
@@ -56,12 +58,13 @@ def encode_span(span: LightSpan) -> bytes:
     if span.parent_id:
         parts.append(b"\x22\x08" + span.parent_id.to_bytes(8, "big"))
     end_ns = span.start_ns if span.end_ns is None else span.end_ns
-    parts += (text(b"\x2a", span.name), b"\x30", varint(span.kind))
-    parts += (b"\x39", fixed64(span.start_ns), b"\x41", fixed64(end_ns))
+    parts += (_name_and_kind(span.name, span.kind), _times(b"\x39", span.start_ns, b"\x41", end_ns))
+    own = span.attributes
     if span.describe is not None:
-        parts += _encode_described(*span.describe(span), own=span.attributes)
-    parts += [key_value(b"\x4a", key, value) for key, value in span.attributes.items()]
-    if span.correlation_id is not None and fields.CORRELATION_ID not in span.attributes:
+        parts += _encode_described(*span.describe(span), own=own)
+    if own:
+        parts += [key_value(b"\x4a", key, value) for key, value in own.items()]
+    if span.correlation_id is not None and fields.CORRELATION_ID not in own:
         parts.append(_correlation(b"\x4a", span.correlation_id))
     if span.dropped_attributes:
         parts.append(b"\x50" + varint(span.dropped_attributes))
@@ -73,8 +76,8 @@ def encode_span(span: LightSpan) -> bytes:
         parts += [_encode_link(link) for link in span.links]
     if span.dropped_links:
         parts.append(b"\x70" + varint(span.dropped_links))
-    parts.append(_encode_status(span, redactor))
-    parts.append(b"\x85\x01" + fixed32(_flags(span.trace_flags, is_remote=span.is_parent_remote)))
+    parts.append(_encode_status(span, redactor) if span.status else b"\x7a\x00")
+    parts.append(_flags_field(span.trace_flags, span.is_parent_remote))
     return message(b"\x12", b"".join(parts))
 
 
@@ -91,6 +94,16 @@ def encode_log(log: LogRecord) -> bytes:
         parts += (b"\x52\x08", span_id.to_bytes(8, "big"))
     parts += (b"\x59", fixed64(log.observed_ns))
     return message(b"\x12", b"".join(parts))
+
+
+@lru_cache(maxsize=1_024)
+def _name_and_kind(name: str, kind: int) -> bytes:
+    return text(b"\x2a", name) + b"\x30" + varint(kind)
+
+
+@lru_cache(maxsize=64)
+def _flags_field(trace_flags: int, is_remote: bool) -> bytes:
+    return b"\x85\x01" + fixed32(_flags(trace_flags, is_remote=is_remote))
 
 
 @lru_cache(maxsize=256)
@@ -111,6 +124,8 @@ def _encode_described(
     if own and not own.keys().isdisjoint(alike.values):
         return [key_value(b"\x4a", key, value) for key, value in (*alike.values.items(), *other) if key not in own]
     encoded = remembered(alike, lambda: attributes(b"\x4a", alike.values))
+    if not own:
+        return [encoded, *[key_value(b"\x4a", key, value) for key, value in other]]
     return [encoded, *[key_value(b"\x4a", key, value) for key, value in other if key not in own]]
 
 
@@ -132,8 +147,6 @@ def _link_flags(context: SpanContext) -> int:
 
 
 def _encode_status(span: LightSpan, redactor: Redactor) -> bytes:
-    if not span.status:
-        return b"\x7a\x00"
     description = text(b"\x12", redactor.text(span.status_description)) if span.status_description else b""
     return message(b"\x7a", description + b"\x18" + varint(span.status))
 
@@ -145,12 +158,13 @@ def _flags(trace_flags: int, *, is_remote: bool) -> int:
 def _correlation(tag: bytes, correlation_id: str) -> bytes:
     # Not through the cache of attributes: it would be full of IDs that never come again. The lines of a request follow
     # each other, so the last one is worth remembering.
-    return message(tag, _correlation_body(correlation_id))
+    known, field = _LAST_CORRELATION.get(tag, _NO_CORRELATION)
+    if known != correlation_id:
+        field = message(tag, _CORRELATION_KEY + message(b"\x12", text(b"\x0a", correlation_id)))
+        _LAST_CORRELATION[tag] = correlation_id, field
+    return field
 
 
-@lru_cache(maxsize=16)
-def _correlation_body(correlation_id: str) -> bytes:
-    return _CORRELATION_KEY + message(b"\x12", text(b"\x0a", correlation_id))
-
-
+_NO_CORRELATION: Final = "", b""
+_LAST_CORRELATION: Final[dict[bytes, tuple[str, bytes]]] = {}
 _CORRELATION_KEY: Final = text(b"\x0a", fields.CORRELATION_ID)

@@ -172,6 +172,8 @@ class Exporter:
         if not self._thread.is_alive() or threading.current_thread() is self._thread:
             return not any(signal.counters().waiting for signal in self._signals)
         flush = _Flush(is_final=is_final)
+        for signal in self._signals:
+            signal.is_awaited = True
         self._wakes.put(flush)
         return flush.done.wait(timeout_s) and flush.is_complete
 
@@ -213,6 +215,8 @@ class Exporter:
             if is_due or self._has_more_on_disk:
                 self._replay(is_urgent=flush is not None)
             if flush is not None:
+                for signal in self._signals:
+                    signal.is_awaited = False
                 flush.is_complete = not any(signal.is_failing for signal in self._signals)
         finally:
             if flush is not None:

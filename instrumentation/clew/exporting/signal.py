@@ -62,6 +62,9 @@ class Signal(Generic[RecordT]):
         self._lock = threading.Lock()
         """Held where records change hands; never while anything is sent."""
         self._backoff_s = FIRST_BACKOFF_S
+        self.is_awaited = False
+        """Whether somebody waits for all this to be sent: then it is not done in slices."""
+
         self.retry_at_s = 0.0
         """When the collector may be asked again, on the monotonic clock; 0 if it took the last batch."""
 
@@ -108,7 +111,7 @@ class Signal(Generic[RecordT]):
             encoded: list[tuple[Scope, bytes]] = []
             size = 0
             for number, record in enumerate(records, 1):
-                if number % _SLICE_RECORDS == 0 and not is_urgent:
+                if number % _SLICE_RECORDS == 0 and not is_urgent and not self.is_awaited:
                     sleep(_PAUSE_S)
                 try:
                     part = self._encode(record)

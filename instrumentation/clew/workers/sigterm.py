@@ -5,8 +5,9 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
+from clew.exporting.exporter import THREAD_NAME
 from clew.workers.ending import ENDING
 
 _EMBEDDING: Final = ("uwsgi", "mod_wsgi")
@@ -30,12 +31,19 @@ def is_embedded() -> bool:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    hub = sys.modules.get("gevent.hub")
-    if hub is not None and isinstance(hub.getcurrent(), hub.Hub):
-        # Nothing can wait in the event loop itself.
-        sys.modules["gevent"].spawn(_finish_and_die, number)
+    gevent = sys.modules.get("gevent")
+    if gevent is not None and _is_needed_by_flush(sys.modules["gevent.hub"]):
+        gevent.spawn(_finish_and_die, number)
     else:
         _finish_and_die(number)
+
+
+def _is_needed_by_flush(hub: Any) -> bool:
+    """Whether this is gevent's event loop, or the export thread as a greenlet: neither can wait for itself.
+
+    gevent runs a signal's handler in the greenlet that happens to be current.
+    """
+    return isinstance(hub.getcurrent(), hub.Hub) or threading.current_thread().name == THREAD_NAME
 
 
 def _finish_and_die(number: int) -> None:

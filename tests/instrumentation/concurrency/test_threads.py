@@ -124,10 +124,11 @@ def test_an_exception_of_a_thread_reaches_the_threads_own_hook(monkeypatch: pyte
     monkeypatch.setattr(threading, "excepthook", caught.append)
     error = ValueError("no")
 
-    def fail() -> None:
+    def fail(note: Callable[[], None]) -> None:
+        note()
         raise error
 
-    seen_by_thread(lambda note: started(threading.Thread(target=lambda: (note(), fail()))))
+    seen_by_thread(lambda note: started(threading.Thread(target=fail, args=(note,))))
 
     assert [args.exc_value for args in caught] == [error]
 
@@ -168,7 +169,7 @@ def test_a_jobs_exception_arrives_as_it_was_raised(pool: ThreadPoolExecutor) -> 
 
 def test_a_job_that_cannot_be_called_fails_as_without_clew(pool: ThreadPoolExecutor) -> None:
     with clew.request("r"):
-        future = pool.submit(None)  # type: ignore[arg-type]
+        future: Future[object] = pool.submit(None)  # type: ignore[arg-type]
 
     with pytest.raises(TypeError, match="not callable"):
         future.result()
@@ -269,7 +270,11 @@ def test_other_context_variables_stay_out_of_threads(pool: ThreadPoolExecutor) -
     session.set("the request's")
     seen: list[str] = []
 
-    seen_by_thread(lambda note: started(threading.Thread(target=lambda: (note(), seen.append(session.get())))))
+    def look(note: Callable[[], None]) -> None:
+        note()
+        seen.append(session.get())
+
+    seen_by_thread(lambda note: started(threading.Thread(target=look, args=(note,))))
     with clew.request("r"):
         seen.append(pool.submit(session.get).result())
 
