@@ -41,6 +41,7 @@ clean: ## remove what was set up here
 $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(BIN)/python
 	@echo "installing clew[$*] into $(VENV)"
 	@$(INSTALL) --editable '.[$*]'
+	@test $* != dev || $(INSTALL) uwsgi >/dev/null 2>&1 || echo "uWSGI does not install here: its tests are skipped"
 	@touch $@
 
 $(BIN)/python:

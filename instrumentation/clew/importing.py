@@ -1,6 +1,7 @@
 """Call back when a module is imported, without importing it: who never uses a library must not pay for it."""
 
 import importlib.util
+import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ def when_imported(name: str, then: Callable[[], None]) -> None:
     """Call `then` once the top-level module `name` is imported: now, if it is already."""
     module = sys.modules.get(name)
     if module is not None:
-        then()
+        _call(name, then)
         return
     if not any(isinstance(finder, _Watcher) and finder.is_for(name, then) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Watcher(name, then))
@@ -49,7 +50,17 @@ class _Watcher(MetaPathFinder):
     def _imported(self) -> None:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        self._then()
+        _call(self.name, self._then)
+
+
+def _call(name: str, then: Callable[[], None]) -> None:
+    """Call `then`, in the middle of the service's own import: what fails there is clew's affair alone."""
+    try:
+        then()
+    except Exception as error:
+        logging.getLogger("clew").warning(
+            "%s is not instrumented: %s: %s", name, type(error).__name__, error, exc_info=True
+        )
 
 
 class _Loader(Loader):

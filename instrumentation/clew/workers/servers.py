@@ -7,11 +7,10 @@ rest is here.
 import importlib
 import sys
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any, Final
 
 from clew.clients.wrapping import AnyFunction, wrap
-from clew.frameworks.lifespan import flush_before_exit
 from clew.importing import when_imported
 from clew.workers.ending import ENDING
 
@@ -42,6 +41,8 @@ def _around_shutdown(original: AnyFunction) -> AnyFunction:
         try:
             return await original(self, *args, **kwargs)
         finally:
+            from clew.frameworks.lifespan import flush_before_exit
+
             await flush_before_exit()
 
     return shutdown
@@ -49,10 +50,7 @@ def _around_shutdown(original: AnyFunction) -> AnyFunction:
 
 def _hypercorn() -> None:
     module: Any = sys.modules["hypercorn.run"]
-    original = module.run
-    if not hasattr(original, "_clew_wrapped"):
-        module.run = wraps(original)(_around_supervising(original))
-        module.run._clew_wrapped = True
+    wrap(module, "run", _around_supervising)
 
 
 def _supervise(module: str, owner: str, method: str) -> None:

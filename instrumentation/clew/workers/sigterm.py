@@ -7,7 +7,6 @@ import threading
 from types import FrameType
 from typing import Any, Final
 
-from clew.exporting.exporter import THREAD_NAME
 from clew.workers.ending import ENDING
 
 _EMBEDDING: Final = ("uwsgi", "mod_wsgi")
@@ -43,6 +42,8 @@ def _is_needed_by_flush(hub: Any) -> bool:
 
     gevent runs a signal's handler in the greenlet that happens to be current.
     """
+    from clew.exporting.exporter import THREAD_NAME
+
     return isinstance(hub.getcurrent(), hub.Hub) or threading.current_thread().name == THREAD_NAME
 
 
