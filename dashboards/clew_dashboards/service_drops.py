@@ -13,11 +13,30 @@ from clew_collector.stores.base import Store
 PERIOD_NS: Final = 24 * 3_600 * 1_000_000_000
 """How far back records are looked for. A process that dropped something before and nothing since is not shown."""
 
+KEPT_NS: Final = 5 * 1_000_000_000
+"""How old an answer may be."""
+
 _MAX_RECORDS: Final = 1_000
 _SCOPE: Final = "clew.health"
 _BODY: Final = "clew has dropped"
 _PREFIX: Final = "clew.dropped."
 _WARN: Final = 13
+
+
+class ServiceDrops:
+    """`dropped_by_services`, at most once in some seconds: scripts poll this page, and a day is much to search."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, int]] = {}
+        self._asked_ns: int | None = None
+
+    def recent(self, store: Store, *, now_ns: int) -> dict[str, dict[str, int]]:
+        """What was found within the last `KEPT_NS`, or now."""
+        if self._asked_ns is None or not 0 <= now_ns - self._asked_ns < KEPT_NS:
+            # Before the answer is there: who asks meanwhile gets the last one instead of asking as well.
+            self._asked_ns = now_ns
+            self._found = dropped_by_services(store, now_ns=now_ns)
+        return self._found
 
 
 def dropped_by_services(store: Store, *, now_ns: int) -> dict[str, dict[str, int]]:

@@ -6,7 +6,7 @@ import pytest
 
 from clew_collector.model import Attributes, LogRecord
 from clew_dashboards.app import create_app
-from clew_dashboards.service_drops import PERIOD_NS, dropped_by_services
+from clew_dashboards.service_drops import KEPT_NS, PERIOD_NS, ServiceDrops, dropped_by_services
 from tests.dashboards.asking import Asking
 from tests.dashboards.builders import START_NS, a_log, a_request
 from tests.dashboards.memory_store import MemoryStore
@@ -71,3 +71,14 @@ def test_the_question_is_about_the_last_day() -> None:
 
     assert store.query.from_ns == START_NS - PERIOD_NS
     assert store.query.min_severity == 13
+
+
+def test_who_polls_the_page_does_not_search_the_logs_each_time() -> None:
+    store = MemoryStore([])
+    drops = ServiceDrops()
+
+    assert drops.recent(store, now_ns=START_NS) == {}
+    store.add(a_request([], [a_health_record({"clew.dropped.spans.queue_full": 7})]))
+
+    assert drops.recent(store, now_ns=START_NS + KEPT_NS - 1) == {}
+    assert drops.recent(store, now_ns=START_NS + KEPT_NS) == {"orders": {"spans.queue_full": 7}}

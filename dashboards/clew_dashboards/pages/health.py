@@ -8,18 +8,19 @@ from starlette.responses import Response
 
 from clew_dashboards.dashboard import Dashboard, json_answer, wants_json
 from clew_dashboards.health import Health
-from clew_dashboards.service_drops import dropped_by_services
+from clew_dashboards.service_drops import ServiceDrops
 from clew_dashboards.views.health import health_page
 
 
 def router(dashboard: Dashboard) -> APIRouter:
     """`/health`."""
     routes = APIRouter()
+    drops = ServiceDrops()
 
     @routes.get("/health")
     def show_health(http: HttpRequest) -> Response:
         health = dashboard.health()
-        by_services = dropped_by_services(dashboard.store, now_ns=dashboard.now_ns())
+        by_services = drops.recent(dashboard.store, now_ns=dashboard.now_ns())
         if wants_json(http):
             return json_answer(health_to_json(health, by_services))
         return dashboard.page("health.html", health=health_page(health, by_services))
