@@ -161,7 +161,7 @@ class Settings:
         kind.whole(least=65_536),
         "Bytes, about, that waiting spans may take, and as many for logs; more are dropped and counted.",
     )
-    batch_records: int = _setting(512, _COUNT, "Records that are sent together.", otel=_both("MAX_EXPORT_BATCH_SIZE"))
+    batch_records: int = _setting(1_024, _COUNT, "Records that are sent together.", otel=_both("MAX_EXPORT_BATCH_SIZE"))
     batch_delay_s: float = _setting(
         1.0,
         kind.number(least=0.01, most=60),

@@ -43,8 +43,12 @@ def encode_resource(values: Mapping[str, Frozen]) -> bytes:
 def encode_request(resource: bytes, records: Iterable[tuple[Scope, bytes]]) -> bytes:
     """An export request, of spans or of logs: encoded records under their scopes under one resource."""
     by_scope: dict[tuple[str, str, str], list[bytes]] = {}
+    last: Scope | None = None
+    same: list[bytes] = []
     for scope, encoded in records:
-        by_scope.setdefault((scope.name, scope.version, scope.schema_url), []).append(encoded)
+        if scope is not last:
+            last, same = scope, by_scope.setdefault((scope.name, scope.version, scope.schema_url), [])
+        same.append(encoded)
     body = resource + b"".join([_encode_scope(*scope, encoded) for scope, encoded in by_scope.items()])
     return message(b"\x0a", body)
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from clew.exporting.counters import QUEUE_BYTES, QUEUE_FULL
@@ -73,15 +74,12 @@ class BoundedQueue(Generic[RecordT]):
     def take(self, max_records: int) -> list[RecordT]:
         """The oldest records, at most `max_records`."""
         taken: list[RecordT] = []
-        freed = 0
-        try:
-            while len(taken) < max_records:
-                record = self._records.popleft()
-                freed += self._size_of(record)
-                taken.append(record)
-        except IndexError:
-            pass
-        self._bytes -= freed
+        take_first, keep = self._records.popleft, taken.append
+        # At the end of the process another thread may take some, too.
+        with suppress(IndexError):
+            for _ in range(min(max_records, len(self._records))):
+                keep(take_first())
+        self._bytes -= sum(map(self._size_of, taken))
         if not self._records:
             # Where adding is not atomic after all (a build without the GIL), errors must not add up.
             self._bytes = 0
