@@ -130,6 +130,7 @@ class _Exchange(ServedRequest):
     def _with_request_id(self, message: Message) -> Message:
         # A new list: the response's own may be one that the service sends again.
         header = self._header
-        headers = [pair for pair in message.get("headers") or () if pair[0].lower() != header]
+        size = len(header)
+        headers = [pair for pair in message.get("headers") or () if len(pair[0]) != size or pair[0].lower() != header]
         headers.append((header, self._request_id))
         return {**message, "headers": headers}

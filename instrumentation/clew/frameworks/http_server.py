@@ -108,6 +108,8 @@ class Exchange(NamedTuple):
     error_type: str | None
 
 
+_ROUTE: Final = Exchange._fields.index("route")
+
 Details = tuple[tuple[Any, ...], str, bytes, tuple[str, int] | None]
 """The values of an `Exchange`, the path, the query, and the client's address and port."""
 
@@ -116,6 +118,9 @@ def describe_request(span: LightSpan) -> tuple[AlikeAttributes, list[tuple[str, 
     """The attributes of a span whose `details` are `Details`."""
     details: Details = span.details
     exchange, path, query, client = details
+    if path == exchange[_ROUTE] and not query:
+        # A route without parameters: all its requests have the path alike, too.
+        return _describe_alike(exchange, path), [("client.address", client[0])] if client else []
     other: list[tuple[str, Frozen]] = [(fields.URL_PATH, path)]
     if query:
         other.append(("url.query", redact_query(query.decode("latin-1"))))
@@ -125,7 +130,7 @@ def describe_request(span: LightSpan) -> tuple[AlikeAttributes, list[tuple[str, 
 
 
 @lru_cache(maxsize=1_024)
-def _describe_alike(values: tuple[Any, ...]) -> AlikeAttributes:
+def _describe_alike(values: tuple[Any, ...], path: str | None = None) -> AlikeAttributes:
     exchange = Exchange(*values)
     known_method = exchange.method if exchange.method in KNOWN_METHODS else "_OTHER"
     described: dict[str, Frozen] = {
@@ -133,6 +138,8 @@ def _describe_alike(values: tuple[Any, ...]) -> AlikeAttributes:
         "url.scheme": exchange.scheme,
         "network.protocol.version": exchange.http_version,
     }
+    if path is not None:
+        described[fields.URL_PATH] = path
     if known_method is not exchange.method:
         described["http.request.method_original"] = exchange.method
     if exchange.route is not None:
