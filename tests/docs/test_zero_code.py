@@ -50,7 +50,6 @@ COMMANDS = {
     "gunicorn, gevent": "clew run --service orders -- gunicorn shop:app --bind 127.0.0.1:PORT -k gevent",
     "flask": "clew run --service orders -- flask --app shop run --port PORT",
     "flask, reloading": "clew run --service orders -- flask --app shop run --port PORT --debug",
-    "uwsgi": "clew run --service orders -- uwsgi --http-socket 127.0.0.1:PORT --module shop:app --master --die-on-term",
     "django": "clew run --service orders -- python manage.py runserver 127.0.0.1:PORT",
 }
 
