@@ -20,11 +20,6 @@ def new_trace_id() -> int:
     return random_bits(128) or 1
 
 
-def new_span_id() -> int:
-    """A random span ID, never 0."""
-    return random_bits(64) or 1
-
-
 def new_correlation_id() -> str:
     """A random correlation ID: 32 hexadecimal digits, as a UUID without its dashes."""
     return f"{random_bits(128):032x}"

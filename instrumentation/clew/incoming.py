@@ -128,8 +128,7 @@ class Following:
         if attributes:
             span.set_attributes(attributes)
         if links_parent and span.is_parent_remote:
-            state = as_trace_state(span.trace_state)
-            span.add_link(SpanContext(span.trace_id, span.parent_id, True, TraceFlags(span.trace_flags), state))
+            span.add_link(span_context(Parent(span.trace_id, span.parent_id, span.trace_flags, span.trace_state)))
         for link in links:
             span.add_link(link)
         self.correlation_id, self.context = enter(span, picked, outer, given)

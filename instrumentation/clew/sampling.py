@@ -4,14 +4,12 @@ https://opentelemetry.io/docs/specs/otel/trace/sdk/#sampling. The decision is ma
 the spans below follow it.
 """
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from clew.propagation import RANDOM, SAMPLED
 from clew.runtime import RUNTIME
 from clew.settings import Settings
-
-if TYPE_CHECKING:
-    from clew.spans import LightSpan
+from clew.spans import STATUS_ERROR, LightSpan
 
 ROOT_FLAGS: Final = SAMPLED | RANDOM
 """A sampled trace that begins here; its ID is random (W3C Trace Context level 2)."""
@@ -19,7 +17,6 @@ ROOT_FLAGS: Final = SAMPLED | RANDOM
 KEPT_BECAUSE: Final = "clew.kept_because"
 """Attribute of a request's first span here that was not sampled, and is kept all the same: `error` or `slow`."""
 
-STATUS_ERROR: Final = 2
 _LOW_64_BITS: Final = (1 << 64) - 1
 _MAX_HELD: Final = 512
 """Spans of one unsampled request that wait for how it ends; a large request is kept in part."""
@@ -72,12 +69,12 @@ class Held:
 
     __slots__ = ("_is_kept", "_root", "_spans")
 
-    def __init__(self, root: "LightSpan") -> None:
+    def __init__(self, root: LightSpan) -> None:
         self._root = root
         self._spans: list[LightSpan] = []
         self._is_kept: bool | None = None
 
-    def add(self, span: "LightSpan") -> None:
+    def add(self, span: LightSpan) -> None:
         """Take a span that has ended; the root's end decides for all of them."""
         if self._is_kept:
             RUNTIME.put_span(span)
@@ -86,7 +83,7 @@ class Held:
         elif self._is_kept is None and len(self._spans) < _MAX_HELD:
             self._spans.append(span)
 
-    def _decide(self, root: "LightSpan") -> None:
+    def _decide(self, root: LightSpan) -> None:
         reason = _reason_to_keep(root, RUNTIME.settings)
         self._is_kept = reason is not None
         held, self._spans = self._spans, []
@@ -96,7 +93,7 @@ class Held:
                 RUNTIME.put_span(span)
 
 
-def _reason_to_keep(root: "LightSpan", settings: Settings) -> str | None:
+def _reason_to_keep(root: LightSpan, settings: Settings) -> str | None:
     if settings.keep_errors and root.status == STATUS_ERROR:
         return "error"
     slow_s = settings.keep_slower_than_s

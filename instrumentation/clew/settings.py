@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, Literal, TypedDict, cast, get_args
 
 from clew import fields as names
 from clew import setting_kinds as kind
@@ -23,14 +23,6 @@ Sampler = Literal[
     "always_on",
     "always_off",
 ]
-SAMPLERS: Final = (
-    "parentbased_traceidratio",
-    "parentbased_always_on",
-    "parentbased_always_off",
-    "traceidratio",
-    "always_on",
-    "always_off",
-)
 PROPAGATORS: Final = ("tracecontext", "baggage", "b3", "b3multi", "xray")
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
@@ -178,7 +170,7 @@ class Settings:
     # Sampling
     sampler: Sampler = _setting(
         "parentbased_traceidratio",
-        kind.one_of(*SAMPLERS),
+        kind.one_of(*get_args(Sampler)),
         "Who decides whether a trace is kept: the caller where there is one (`parentbased_...`), else `sample_ratio`.",
         otel=(_Otel("OTEL_TRACES_SAMPLER"),),
     )

@@ -50,11 +50,10 @@ class Scope:
 class AlikeAttributes:
     """Attributes that many spans have alike, kept by whoever makes them; the encoder writes them once for all."""
 
-    __slots__ = ("encoded", "values")
+    __slots__ = ("values",)
 
     def __init__(self, values: Mapping[str, Frozen]) -> None:
         self.values = values
-        self.encoded: bytes | None = None
 
 
 class LightSpan(Span):

@@ -56,13 +56,7 @@ class Sending:
         if outer is not None:
             self.span, self.headers = None, call_headers(outer, CURRENT.get()) if RUNTIME.enabled else {}
             return
-        described = {
-            SYSTEM: system,
-            DESTINATION: destination,
-            OPERATION_NAME: operation,
-            OPERATION_TYPE: "send",
-            **(attributes or {}),
-        }
+        described = _described(system, destination, operation, "send", attributes)
         self.span, self.headers = begin_call(f"{operation} {destination}", PRODUCER, described, traced_by=traced_by)
 
     def __enter__(self) -> Self:
@@ -141,13 +135,7 @@ def processing(
     correlation_id: str | None = None,
 ) -> Following:
     """One message's work: continues its producer's trace and links to it. `correlation_id` as in `Following`."""
-    described = {
-        SYSTEM: system,
-        DESTINATION: destination,
-        OPERATION_NAME: operation,
-        OPERATION_TYPE: "process",
-        **(attributes or {}),
-    }
+    described = _described(system, destination, operation, "process", attributes)
     return Following(
         f"{operation} {destination}",
         CONSUMER,
@@ -168,13 +156,19 @@ def processing_batch(
 ) -> Following:
     """The work on many messages at once: linked to each producer."""
     senders = [sender_of(headers) for headers in headers_of_each]
-    described = {
+    counted = {MESSAGE_COUNT: len(senders), **(attributes or {})}
+    described = _described(system, destination, operation, "process", counted)
+    links = [sender for sender in senders if sender is not None]
+    return Following(f"{operation} {destination}", CONSUMER, attributes=described, links=links)
+
+
+def _described(
+    system: str, destination: str, operation: str, operation_type: str, attributes: Mapping[str, AnyValue] | None
+) -> dict[str, AnyValue]:
+    return {
         SYSTEM: system,
         DESTINATION: destination,
         OPERATION_NAME: operation,
-        OPERATION_TYPE: "process",
-        MESSAGE_COUNT: len(senders),
+        OPERATION_TYPE: operation_type,
         **(attributes or {}),
     }
-    links = [sender for sender in senders if sender is not None]
-    return Following(f"{operation} {destination}", CONSUMER, attributes=described, links=links)
