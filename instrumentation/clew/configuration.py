@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Unpack
 import structlog
 from opentelemetry import trace
 
-from clew import concurrency, integrations, opentelemetry_libraries, workers
+from clew import concurrency, ids, integrations, opentelemetry_libraries, workers
 from clew.concurrency.carrying import run_outside
 from clew.exporting.outage import LOGGER_NAME
 from clew.frameworks.instrumenting import instrument as instrument
@@ -74,6 +74,7 @@ class _Process:
         self._lock = threading.Lock()
         self._settings: Settings | None = None
         self._has_hooks = False
+        self._pid = os.getpid()
 
     def configure(self, settings: Settings) -> None:
         """Go from the settings before to these."""
@@ -107,11 +108,17 @@ class _Process:
 
     def after_fork(self) -> None:
         """In the child: the parent's thread is not here, and its queues are not ours to send."""
+        exporter = RUNTIME.exporter
+        if self._pid == os.getpid() and not (exporter is not None and exporter.is_held):
+            # uWSGI may tell both Python and its own hook.
+            return
+        self._pid = os.getpid()
         self._lock = threading.Lock()
-        if RUNTIME.exporter is not None:
+        ids.begin_anew()
+        if exporter is not None:
             # Its thread is of no request, even if the fork was in the middle of one.
-            run_outside(RUNTIME.exporter.begin)
-            _connect(RUNTIME.exporter)
+            run_outside(exporter.begin)
+            _connect(exporter)
         ENDING.begin()
         children.finish_at_end_of_fork()
 
@@ -136,7 +143,10 @@ class _Process:
 
         before = RUNTIME.exporter
         exporter = run_outside(Exporter, settings, partial(describe_process, settings))
-        run_outside(exporter.begin)
+        if uwsgi.is_before_fork():
+            exporter.hold(uwsgi.first_claim())
+        else:
+            run_outside(exporter.begin)
         # What is finished while the one before sends what it has goes to the new one.
         _connect(exporter)
         if before is not None:

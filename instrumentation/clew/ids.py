@@ -25,6 +25,10 @@ def new_correlation_id() -> str:
     return f"{random_bits(128):032x}"
 
 
-# Two children of one fork would make the same IDs, one after the other.
+def begin_anew() -> None:
+    """In a forked child: two children of one fork would make the same IDs, one after the other."""
+    _random.seed()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+    os.register_at_fork(after_in_child=begin_anew)

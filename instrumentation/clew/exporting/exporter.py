@@ -65,19 +65,35 @@ class Exporter:
         self._settings = settings
         self._resource = resource
         self._gave_up = False
+        self._claim: Callable[[], bool] | None = None
         self._transport = _make_transport(settings)
         self._disk = _make_disk_buffer(settings, self._count_drop)
         self._set_up()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it only queues until `begin`, or `finish`."""
+        return self._claim is not None
+
+    def hold(self, claim: Callable[[], bool]) -> None:
+        """Queue only, where a thread would be in the way of forks that Python is not told of.
+
+        Whoever `claim` gives it to first, a child that begins or this process at its end, sends what was queued.
+        """
+        self._claim = claim
+
     def begin(self) -> None:
         """Start, or start anew in a forked child, which has the parent's queues and socket but not its thread."""
+        inherited = self._inherited()
         self._transport.forget()
         if self._disk is not None:
             self._disk.forget()
             self._disk = _make_disk_buffer(self._settings, self._count_drop)
         self._set_up()
-        if self._settings.export_traces or self._settings.export_logs:
-            self._start_thread()
+        for signal, records in zip(self._signals, inherited, strict=False):
+            for record in records:
+                signal.queue.put(record)
+        self._start_thread()
 
     @property
     def put_span(self) -> Callable[[LightSpan], None]:
@@ -103,6 +119,8 @@ class Exporter:
         A second call does not wait again for a collector that did not answer.
         """
         end_s = monotonic() + timeout_s
+        if self._takes_over():
+            self._start_thread()
         kept_s = 0.0 if self._disk is None else min(SET_ASIDE_S, timeout_s / 3)
         self._gave_up = not self._flush(timeout_s=0.05 if self._gave_up else timeout_s - kept_s, is_final=True)
         if self._gave_up and self._disk is not None and any(counts.waiting for counts in self.counters().values()):
@@ -155,7 +173,17 @@ class Exporter:
         signal.disk = self._disk
         return signal
 
+    def _takes_over(self) -> bool:
+        """Whether what was queued while this was held is this process's to send; it is held no longer."""
+        claim, self._claim = self._claim, None
+        return claim is not None and claim()
+
+    def _inherited(self) -> list[list[Any]]:
+        return [signal.queue.take(len(signal.queue)) for signal in self._signals] if self._takes_over() else []
+
     def _start_thread(self) -> None:
+        if not self._settings.export_traces and not self._settings.export_logs:
+            return
         try:
             self._thread.start()
         except RuntimeError as error:

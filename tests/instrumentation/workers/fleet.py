@@ -25,6 +25,7 @@ import logging, os, sys, time
 import clew
 clew.configure(log_format="none")
 log = logging.getLogger("shop")
+log.warning("loaded by %d", os.getpid())
 
 def app(environ, start_response):
     number = environ["PATH_INFO"].strip("/")
@@ -47,6 +48,7 @@ import logging, os, time
 import clew
 clew.configure(log_format="none")
 log = logging.getLogger("shop")
+log.warning("loaded by %d", os.getpid())
 
 async def answer(scope, receive, send):
     assert scope["type"] == "http", "no lifespan here"

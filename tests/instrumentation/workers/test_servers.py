@@ -117,9 +117,39 @@ def test_nothing_that_was_finished_is_lost(
     assert len(instances) == len({instance for _, instance in instances})
 
 
+@pytest.mark.parametrize("name", PLANS)
+def test_no_two_workers_make_the_same_ids(fleet: dict[str, Served], module_collector: FakeCollector, name: str) -> None:
+    if name not in fleet:
+        pytest.skip("uwsgi is missing")
+
+    requests = [
+        span
+        for request in module_collector.trace_requests
+        for of_resource in request.resource_spans
+        if attributes_of(of_resource.resource.attributes)["service.name"] == name
+        for of_scope in of_resource.scope_spans
+        for span in of_scope.spans
+        if not span.parent_span_id
+    ]
+
+    assert len({span.trace_id for span in requests}) == len(requests) >= len(fleet[name].numbers)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_what_was_logged_before_the_fork_comes_once(
+    fleet: dict[str, Served], module_collector: FakeCollector, name: str
+) -> None:
+    if name not in fleet:
+        pytest.skip("uwsgi is missing")
+
+    loaded = [line for line in bodies(module_collector, name) if line.startswith("loaded by ")]
+
+    assert len(set(loaded)) == len(loaded) >= 1
+
+
 def received(collector: FakeCollector, service: str) -> tuple[set[str], set[str], set[tuple[int, str]]]:
     """Numbers on a service's spans, the bodies of its lines, and its processes: ID and instance."""
-    spans, lines, instances = set(), set(), set()
+    spans, instances = set(), set()
     for request in collector.trace_requests:
         for of_resource in request.resource_spans:
             resource = attributes_of(of_resource.resource.attributes)
@@ -131,12 +161,19 @@ def received(collector: FakeCollector, service: str) -> tuple[set[str], set[str]
                     for span in of_scope.spans
                     if span.name == "served"
                 }
-    for logs in collector.log_requests:
-        for of_resource_logs in logs.resource_logs:
-            if attributes_of(of_resource_logs.resource.attributes)["service.name"] == service:
-                scopes = of_resource_logs.scope_logs
-                lines |= {log.body.string_value for of_scope in scopes for log in of_scope.log_records}
-    return spans, lines, instances
+    return spans, set(bodies(collector, service)), instances
+
+
+def bodies(collector: FakeCollector, service: str) -> list[str]:
+    """The lines that a service has sent."""
+    return [
+        log.body.string_value
+        for logs in collector.log_requests
+        for of_resource in logs.resource_logs
+        if attributes_of(of_resource.resource.attributes)["service.name"] == service
+        for of_scope in of_resource.scope_logs
+        for log in of_scope.log_records
+    ]
 
 
 @pytest.fixture(scope="module")
