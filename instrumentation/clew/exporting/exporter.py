@@ -25,6 +25,7 @@ from clew.exporting.outcome import Outcome, Transport
 from clew.exporting.queue import BoundedQueue
 from clew.exporting.signal import RecordT, Signal
 from clew.exporting.sizes import log_bytes, span_bytes
+from clew.exporting.turns import SENDING_S, WORKING_S, Turns
 from clew.freezing import Frozen
 from clew.logs.record import LogRecord
 from clew.runtime import discard
@@ -140,6 +141,7 @@ class Exporter:
     def _set_up(self) -> None:
         # Written in C and safe to enter twice: a finalizer may log in the middle of a `put`.
         self._wakes: SimpleQueue[_Flush | None] = SimpleQueue()
+        self._turns = Turns()
         self._is_stopping = False
         self._gave_up = False
         self._has_more_on_disk = False
@@ -154,7 +156,12 @@ class Exporter:
     def _signal(
         self, kind: Kind, resource: bytes, encode: Callable[[RecordT], bytes], size_of: Callable[[RecordT], int]
     ) -> Signal[RecordT]:
-        settings, wakes = self._settings, self._wakes
+        settings, wakes, turns = self._settings, self._wakes, self._turns
+
+        def wake() -> None:
+            wakes.put(None)
+            turns.want(0.0)
+
         # A batch has to fit into the queue, or it would never be full.
         batch_records = min(settings.batch_records, max(1, settings.max_queue_records // 2))
         queue = BoundedQueue(
@@ -163,7 +170,8 @@ class Exporter:
             batch_records=batch_records,
             batch_bytes=min(MAX_BODY_BYTES, settings.max_queue_bytes // 2),
             size_of=size_of,
-            wake=lambda: wakes.put(None),
+            wake=wake,
+            turns=turns,
         )
         # gRPC compresses by itself.
         is_gzip = wants_gzip(settings) and settings.protocol != "grpc"
@@ -256,6 +264,7 @@ class Exporter:
         if self._has_more_on_disk:
             until_s = 0.0
         until_s = min([until_s, *[signal.next_at_s() for signal in self._signals]])
+        self._turns.want(until_s)
         try:
             return self._wakes.get(timeout=max(0.0, until_s - monotonic()))
         except Empty:
@@ -270,13 +279,21 @@ class Exporter:
                 if signal.has_pending:
                     return
             if signal.has_pending:
-                outcome = signal.send_next(self._transport)
+                outcome = self._send_next(signal)
                 self._note(signal, outcome)
                 is_urgent = is_urgent and not outcome.may_retry
             elif left > 0 and (is_due or signal.queue.has_batch):
                 left -= max(1, signal.fill(left, is_urgent=is_urgent))
             else:
                 return
+
+    def _send_next(self, signal: Signal[Any]) -> Outcome:
+        self._turns.every_s = SENDING_S
+        self._turns.want(monotonic() + SENDING_S)
+        try:
+            return signal.send_next(self._transport)
+        finally:
+            self._turns.every_s = WORKING_S
 
     def _report_health(self, *, is_final: bool) -> None:
         """Send the totals of what was dropped, if there is something new and somebody to send it to."""

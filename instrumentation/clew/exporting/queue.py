@@ -3,9 +3,11 @@
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Generic, TypeVar
 
 from clew.exporting.counters import QUEUE_BYTES, QUEUE_FULL
+from clew.exporting.turns import Turns
 
 RecordT = TypeVar("RecordT")
 
@@ -26,6 +28,7 @@ class BoundedQueue(Generic[RecordT]):
         batch_bytes: int,
         size_of: Callable[[RecordT], int],
         wake: Callable[[], None],
+        turns: Turns,
     ) -> None:
         self._records: deque[RecordT] = deque()
         self._append = self._records.append
@@ -37,6 +40,7 @@ class BoundedQueue(Generic[RecordT]):
         self._batch_bytes = batch_bytes
         self._size_of = size_of
         self._wake = wake
+        self._turns = turns
         self.dropped_full = 0
         self.dropped_bytes = 0
 
@@ -54,7 +58,7 @@ class BoundedQueue(Generic[RecordT]):
         return len(self._records) >= self._batch_records or self._bytes >= self._batch_bytes
 
     def put(self, record: RecordT) -> None:
-        """Queue a record, or count it as dropped; never blocks, never raises."""
+        """Queue a record, or count it as dropped; never waits for anything (but see `Turns`), never raises."""
         waiting = len(self._records)
         if waiting >= self._max_records:
             self.dropped_full += 1
@@ -70,6 +74,9 @@ class BoundedQueue(Generic[RecordT]):
         self._bytes += size
         if waiting == self._last_of_batch or before < self._batch_bytes <= after:
             self._wake()
+        turns = self._turns
+        if monotonic() >= turns.next_at_s:
+            turns.step_aside()
 
     def take(self, max_records: int) -> list[RecordT]:
         """The oldest records, at most `max_records`."""

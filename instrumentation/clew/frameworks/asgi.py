@@ -34,16 +34,9 @@ class ClewMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope, as ASGI says."""
         kind = scope["type"]
-        if not RUNTIME.enabled or SERVED in scope:
-            await self.app(scope, receive, send)
-        elif kind in ("http", "websocket"):
-            await self._serve(scope, receive, send)
-        elif kind == "lifespan":
-            await serve_lifespan(self.app, scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (kind != "http" and kind != "websocket") or not RUNTIME.enabled or SERVED in scope:
+            await self._pass(scope, receive, send)
+            return
         policy = RUNTIME.headers
         headers = policy.pick(scope.get("headers") or ())
         outer = CURRENT.get()
@@ -80,6 +73,12 @@ class ClewMiddleware:
             scope.pop(SERVED, None)
             restore(token)
 
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and RUNTIME.enabled and SERVED not in scope:
+            await serve_lifespan(self.app, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
 
 class _Exchange(ServedRequest):
     """One request's way back: gives the response its ID and sees how it ends."""
@@ -92,15 +91,12 @@ class _Exchange(ServedRequest):
         self._header = header
         self._request_id = request_id
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on, the response's first one with the request ID, exactly once."""
+        # No coroutine of its own where the server's is enough: a response has two messages, or more.
         kind = message["type"]
         if kind == "http.response.body":
-            await self._send(message)
-            if not message.get("more_body"):
-                # Background tasks still run inside of the app; the caller does not wait for them.
-                self.ended_ns = time_ns()
-            return
+            return self._send(message) if message.get("more_body") else self._send_last(message)
         if kind == "http.response.start" or kind == "websocket.http.response.start":
             self.status_code = status_code = message["status"]
             if status_code >= 500 and self.error is not None:
@@ -111,7 +107,12 @@ class _Exchange(ServedRequest):
             message = self._with_request_id(message)
         elif kind == "websocket.close" and not self.status_code:
             self.status_code = 403
+        return self._send(message)
+
+    async def _send_last(self, message: Message) -> None:
         await self._send(message)
+        # Background tasks still run inside of the app; the caller does not wait for them.
+        self.ended_ns = time_ns()
 
     async def answer_failure(self, scope: Scope) -> None:
         """A plain 500 for an app that failed before it answered, as Starlette's own apps send one."""

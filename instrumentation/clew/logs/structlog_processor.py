@@ -95,8 +95,8 @@ def _queue(logger: object, record: LogRecord, method_name: str, event_dict: Even
 def _show(ids: Ids, event_dict: EventDict) -> None:
     """The IDs on the line as people see it; what the caller bound by that name stays."""
     if ids.trace_id:
-        event_dict.setdefault("trace_id", f"{ids.trace_id:032x}")
-        event_dict.setdefault("span_id", f"{ids.span_id:016x}")
+        event_dict.setdefault("trace_id", ids.trace_id.to_bytes(16, "big").hex())
+        event_dict.setdefault("span_id", ids.span_id.to_bytes(8, "big").hex())
     if ids.correlation_id is not None:
         event_dict.setdefault("correlation_id", ids.correlation_id)
 

@@ -1,17 +1,25 @@
+import time
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
 from clew.context import NO_IDS
 from clew.exporting.queue import BoundedQueue
 from clew.exporting.sizes import RECORD_BYTES, log_bytes, span_bytes
+from clew.exporting.turns import Turns
 from clew.freezing import Frozen
 from clew.logs.record import LogRecord
 from clew.spans import LightSpan, Scope
 
 
 def a_queue(
-    *, max_records: int = 100, max_bytes: int = 1_000, batch_bytes: int = 1_000, wake: Callable[[], None] = lambda: None
+    *,
+    max_records: int = 100,
+    max_bytes: int = 1_000,
+    batch_bytes: int = 1_000,
+    wake: Callable[[], None] = lambda: None,
+    turns: Turns | None = None,
 ) -> BoundedQueue[str]:
     return BoundedQueue(
         max_records=max_records,
@@ -20,6 +28,7 @@ def a_queue(
         batch_bytes=batch_bytes,
         size_of=len,
         wake=wake,
+        turns=turns or Turns(),
     )
 
 
@@ -110,3 +119,35 @@ def test_whatever_is_large_in_a_span_counts() -> None:
     span.status_description = "d" * 4_000
 
     assert 10_000 < span_bytes(span) < 10_000 + 2 * RECORD_BYTES
+
+
+def test_who_queues_steps_aside_only_while_the_export_thread_wants_to_run() -> None:
+    asides = []
+
+    class Counted(Turns):
+        def step_aside(self) -> None:
+            asides.append(self.next_at_s)
+            super().step_aside()
+
+    turns = Counted()
+    queue = a_queue(turns=turns)
+
+    queue.put("nobody waits")
+    turns.want(monotonic() + 60)
+    queue.put("not yet")
+    turns.want(0.0)
+    queue.put("now")
+    queue.put("not twice in a row")
+
+    assert asides == [0.0]
+
+
+def test_nobody_steps_aside_under_gevent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _s: pytest.fail("another greenlet would run here"))
+    turns = Turns()
+    queue = a_queue(turns=turns)
+
+    turns.want(0.0)
+    queue.put("a")
+
+    assert queue.take(1) == ["a"]
