@@ -22,7 +22,7 @@ from clew.concurrency.carrying import run_outside
 from clew.exporting.outage import LOGGER_NAME
 from clew.frameworks.instrumenting import instrument as instrument
 from clew.logs import stdlib_bridge
-from clew.logs.output import OUTPUT
+from clew.logs.output import OUTPUT, renderer_of
 from clew.logs.root_handler import set_root_handler
 from clew.logs.structlog_chain import configure_structlog, is_structlog_ours, join_structlog, watch_structlog
 from clew.resource import describe_process
@@ -79,6 +79,8 @@ class _Process:
     def configure(self, settings: Settings) -> None:
         """Go from the settings before to these."""
         with self._lock:
+            # Before anything is replaced: settings that cannot work leave those before in place.
+            renderer_of(settings)
             if settings != self._settings:
                 self._replace_exporter(settings)
             self._settings = settings

@@ -118,6 +118,12 @@ class Settings:
     headers: Mapping[str, str] = _setting(
         {}, kind.headers, "Headers sent to the collector, such as an API key.", otel=_otlp("HEADERS")
     )
+    traces_headers: Mapping[str, str] | None = _setting(
+        None, kind.headers, "Headers sent with spans instead of those.", otel=_otlp("TRACES_HEADERS")
+    )
+    logs_headers: Mapping[str, str] | None = _setting(
+        None, kind.headers, "Headers sent with logs instead of those.", otel=_otlp("LOGS_HEADERS")
+    )
     certificate: str | None = _setting(
         None,
         kind.text,
@@ -284,6 +290,8 @@ class Arguments(TypedDict, total=False):
     logs_endpoint: str | None
     protocol: Protocol | None
     headers: Mapping[str, str] | None
+    traces_headers: Mapping[str, str] | None
+    logs_headers: Mapping[str, str] | None
     certificate: str | None
     compression: Literal["auto", "gzip", "none"] | None
     export_timeout_s: float | None

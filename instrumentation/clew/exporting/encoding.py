@@ -127,10 +127,15 @@ def _encode_described(
     """The attributes that were made out of a span's details, but for those that the service set by itself."""
     if own and not own.keys().isdisjoint(alike.values):
         return [key_value(b"\x4a", key, value) for key, value in (*alike.values.items(), *other) if key not in own]
-    encoded = remembered(alike, lambda: attributes(b"\x4a", alike.values))
-    if not own:
-        return [encoded, *[key_value(b"\x4a", key, value) for key, value in other]]
-    return [encoded, *[key_value(b"\x4a", key, value) for key, value in other if key not in own]]
+    encoded = [remembered(alike, _encode_alike)]
+    for key, value in other:
+        if key not in own:
+            encoded.append(key_value(b"\x4a", key, value))
+    return encoded
+
+
+def _encode_alike(alike: AlikeAttributes) -> bytes:
+    return attributes(b"\x4a", alike.values)
 
 
 def _encode_event(event: SpanEvent) -> bytes:
@@ -164,11 +169,19 @@ def _correlation(tag: bytes, correlation_id: str) -> bytes:
     # each other, so the last one is worth remembering.
     known, field = _LAST_CORRELATION.get(tag, _NO_CORRELATION)
     if known != correlation_id:
-        field = message(tag, _CORRELATION_KEY + message(b"\x12", text(b"\x0a", correlation_id)))
+        encoded = correlation_id.encode("utf-8", "replace")
+        field = _before_correlation(tag, len(encoded)) + encoded
         _LAST_CORRELATION[tag] = correlation_id, field
     return field
 
 
+@lru_cache(maxsize=256)
+def _before_correlation(tag: bytes, size: int) -> bytes:
+    """The field up to the ID itself, for an ID of so many bytes: nearly all have the same length."""
+    value = b"\x0a" + varint(size)
+    before = text(b"\x0a", fields.CORRELATION_ID) + b"\x12" + varint(len(value) + size) + value
+    return tag + varint(len(before) + size) + before
+
+
 _NO_CORRELATION: Final = "", b""
 _LAST_CORRELATION: Final[dict[bytes, tuple[str, bytes]]] = {}
-_CORRELATION_KEY: Final = text(b"\x0a", fields.CORRELATION_ID)

@@ -1,5 +1,6 @@
 """Where the settings send each kind of records."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -16,6 +17,12 @@ def endpoint_of(settings: Settings, kind: Kind) -> SplitResult:
         return urlsplit(of_kind)
     base = urlsplit(settings.endpoint)
     return base if settings.protocol == "grpc" else base._replace(path=base.path.rstrip("/") + kind.path)
+
+
+def headers_of(settings: Settings, kind: Kind) -> Mapping[str, str]:
+    """The headers that go with a kind of records."""
+    of_kind = settings.traces_headers if kind.name == "traces" else settings.logs_headers
+    return settings.headers if of_kind is None else of_kind
 
 
 def wants_gzip(settings: Settings) -> bool:

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult
 import grpc
 
 from clew.exporting.batch import KINDS, Batch, Kind
-from clew.exporting.endpoints import basic_credentials, endpoint_of, is_loopback, wants_gzip
+from clew.exporting.endpoints import basic_credentials, endpoint_of, headers_of, is_loopback, wants_gzip
 from clew.exporting.outcome import Outcome, readable, taken
 from clew.exporting.reading import read_messages, read_number
 from clew.exporting.tls import tls_context
@@ -44,7 +44,7 @@ class GrpcTransport:
     def __init__(self, settings: Settings) -> None:
         """Raises `ValueError` for a certificate that cannot be read, and for headers that gRPC does not take."""
         self._settings = settings
-        self._metadata = {kind.name: _metadata(settings, endpoint_of(settings, kind)) for kind in KINDS.values()}
+        self._metadata = {kind.name: _metadata(settings, kind) for kind in KINDS.values()}
         self._compression = grpc.Compression.Gzip if wants_gzip(settings) else grpc.Compression.NoCompression
         self._certificate = _read_certificate(settings)
         self._channels: dict[tuple[str, str], Any] = {}
@@ -95,10 +95,10 @@ class GrpcTransport:
         return grpc.insecure_channel(f"{address}:{url.port or 4317}", options)
 
 
-def _metadata(settings: Settings, url: SplitResult) -> tuple[tuple[str, str | bytes], ...]:
-    credentials = basic_credentials(url)
+def _metadata(settings: Settings, kind: Kind) -> tuple[tuple[str, str | bytes], ...]:
+    credentials = basic_credentials(endpoint_of(settings, kind))
     headers = {"authorization": credentials} if credentials is not None else {}
-    headers |= {name.lower(): value for name, value in settings.headers.items()}
+    headers |= {name.lower(): value for name, value in headers_of(settings, kind).items()}
     for name in headers:
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise ValueError(f"clew.configure: headers must have names that gRPC takes, got {name!r}")

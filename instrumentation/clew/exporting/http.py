@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import SplitResult
 
 from clew.exporting.batch import KINDS, Batch
-from clew.exporting.endpoints import basic_credentials, endpoint_of
+from clew.exporting.endpoints import basic_credentials, endpoint_of, headers_of
 from clew.exporting.outcome import Outcome, readable, taken
 from clew.exporting.proxies import proxy_for
 from clew.exporting.tls import tls_context
@@ -29,7 +29,7 @@ class HttpTransport:
 
     def __init__(self, settings: Settings) -> None:
         """Raises `ValueError` for a certificate that cannot be read."""
-        self._headers = {"User-Agent": f"clew/{VERSION}", **settings.headers, "Content-Type": "application/x-protobuf"}
+        self._headers: dict[str, dict[str, str]] = {}
         self._connections: dict[tuple[str, str], Connection] = {}
         self._endpoints: dict[str, tuple[Connection, SplitResult]] = {}
         for kind in KINDS.values():
@@ -38,11 +38,18 @@ class HttpTransport:
             if place not in self._connections:
                 self._connections[place] = Connection(url, settings)
             self._endpoints[kind.name] = (self._connections[place], url)
+            self._headers[kind.name] = {
+                "User-Agent": f"clew/{VERSION}",
+                **headers_of(settings, kind),
+                "Content-Type": "application/x-protobuf",
+            }
 
     def send(self, batch: Batch) -> Outcome:
         """Post a batch."""
         connection, url = self._endpoints[batch.kind.name]
-        headers = {**self._headers, "Content-Encoding": "gzip"} if batch.is_gzip else self._headers
+        headers = self._headers[batch.kind.name]
+        if batch.is_gzip:
+            headers = {**headers, "Content-Encoding": "gzip"}
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         return connection.post(target, batch.body, headers)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from struct import Struct
-from typing import Final
+from typing import Final, TypeVar
 
 from clew.freezing import Frozen, safe_text
 from clew.redaction import Redactor, current_redactor
+
+KeyT = TypeVar("KeyT")
 
 _MASK_64: Final = 0xFFFF_FFFF_FFFF_FFFF
 _MAX_CACHED: Final = 8_192
@@ -102,11 +104,11 @@ def follow_settings() -> Redactor:
     return redactor
 
 
-def remembered(key: object, encode: Callable[[], bytes]) -> bytes:
-    """What `encode` gave for `key` at first, as long as secrets are taken out alike."""
+def remembered(key: KeyT, encode: Callable[[KeyT], bytes]) -> bytes:
+    """What `encode` made of `key` at first, as long as secrets are taken out alike."""
     pairs = _MEMORY.pairs
     cached = pairs.get(key)
-    return _remember(pairs, key, encode()) if cached is None else cached
+    return _remember(pairs, key, encode(key)) if cached is None else cached
 
 
 def key_value(tag: bytes, key: str, value: Frozen) -> bytes:

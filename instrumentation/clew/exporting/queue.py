@@ -32,6 +32,8 @@ class BoundedQueue(Generic[RecordT]):
     ) -> None:
         self._records: deque[RecordT] = deque()
         self._append = self._records.append
+        self._sizes: deque[int] = deque()
+        self._append_size = self._sizes.append
         self._bytes = 0
         self._max_records = max_records
         self._max_bytes = max_bytes
@@ -71,6 +73,7 @@ class BoundedQueue(Generic[RecordT]):
             self.dropped_bytes += 1
             return
         self._append(record)
+        self._append_size(size)
         self._bytes += size
         if waiting == self._last_of_batch or before < self._batch_bytes <= after:
             self._wake()
@@ -80,15 +83,11 @@ class BoundedQueue(Generic[RecordT]):
 
     def take(self, max_records: int) -> list[RecordT]:
         """The oldest records, at most `max_records`."""
-        taken: list[RecordT] = []
-        take_first, keep = self._records.popleft, taken.append
-        # At the end of the process another thread may take some, too.
-        with suppress(IndexError):
-            for _ in range(min(max_records, len(self._records))):
-                keep(take_first())
-        self._bytes -= sum(map(self._size_of, taken))
+        taken = _take_first(self._records, max_records)
+        self._bytes -= sum(_take_first(self._sizes, len(taken)))
         if not self._records:
             # Where adding is not atomic after all (a build without the GIL), errors must not add up.
+            self._sizes.clear()
             self._bytes = 0
         return taken
 
@@ -96,3 +95,13 @@ class BoundedQueue(Generic[RecordT]):
         """Records that were not queued, by reason."""
         counts = {QUEUE_FULL: self.dropped_full, QUEUE_BYTES: self.dropped_bytes}
         return {reason: records for reason, records in counts.items() if records}
+
+
+def _take_first(waiting: deque[RecordT], at_most: int) -> list[RecordT]:
+    taken: list[RecordT] = []
+    take, keep = waiting.popleft, taken.append
+    # At the end of the process another thread may take some, too; and one that queues adds a size after its record.
+    with suppress(IndexError):
+        for _ in range(min(at_most, len(waiting))):
+            keep(take())
+    return taken

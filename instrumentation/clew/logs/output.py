@@ -28,14 +28,7 @@ class Output:
 
     def go_by(self, settings: Settings) -> None:
         """Take over the format. Raises `ValueError` for a pattern that cannot work."""
-        by_pattern = Pattern(settings.log_pattern) if settings.log_pattern is not None else None
-        log_format = settings.log_format
-        if log_format in ("auto", "none"):
-            log_format = "console" if by_pattern is not None or _is_terminal() else "json"
-        if log_format == "console":
-            self._render = by_pattern or Console(colours=wants_colours())
-        else:
-            self._render = _FORMATS[log_format]
+        self._render = renderer_of(settings)
 
     def text(self, record: LogRecord) -> str:
         """A record as one line of text without a line end (or more lines, for people). Never raises."""
@@ -54,6 +47,17 @@ class Output:
             return self._render(line)
         except Exception:  # noqa: BLE001  (the line must come out)
             return render_json(line)
+
+
+def renderer_of(settings: Settings) -> Callable[[Line], str]:
+    """What makes text of lines. Raises `ValueError` for a pattern that cannot work."""
+    by_pattern = Pattern(settings.log_pattern) if settings.log_pattern is not None else None
+    log_format = settings.log_format
+    if log_format in ("auto", "none"):
+        log_format = "console" if by_pattern is not None or _is_terminal() else "json"
+    if log_format == "console":
+        return by_pattern or Console(colours=wants_colours())
+    return _FORMATS[log_format]
 
 
 def write_line(text: str) -> None:

@@ -225,6 +225,19 @@ def test_each_signal_may_go_to_an_address_of_its_own(collector: FakeCollector) -
         assert [path for path, _, _ in peer.requests] == ["/otlp/lines"]
 
 
+def test_each_signal_may_have_headers_of_its_own(collector: FakeCollector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=general")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=spans")
+    clew.configure("orders", endpoint=collector.url)
+
+    make_spans("a")
+    logging.getLogger("shop").warning("hello")
+    assert clew.flush()
+
+    sent = {path: {name.lower(): value for name, value in headers.items()} for path, headers, _ in collector.requests}
+    assert (sent["/v1/traces"]["x-key"], sent["/v1/logs"]["x-key"]) == ("spans", "general")
+
+
 @pytest.mark.parametrize(("traces", "logs"), [(True, False), (False, True), (False, False)])
 def test_a_signal_that_is_off_is_neither_sent_nor_queued(collector: FakeCollector, traces: bool, logs: bool) -> None:
     clew.configure("orders", endpoint=collector.url, export_traces=traces, export_logs=logs)

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 import clew
+from clew.runtime import RUNTIME
 from tests.instrumentation.fake_collector import FakeCollector
 
 SPLITS = "\n\r\x85\u2028\x1b"
@@ -282,5 +283,10 @@ class TestPattern:
     def test_a_pattern_that_cannot_work_is_refused_with_the_names_there_are(
         self, collector: FakeCollector, pattern: str
     ) -> None:
+        configure(collector)
+        before = RUNTIME.exporter
+
         with pytest.raises(ValueError, match=r"log_pattern must be .*\{correlation_id\}.*\{exception\}.*got"):
             configure(collector, log_pattern=pattern)
+
+        assert RUNTIME.exporter is before
