@@ -148,6 +148,8 @@ INTEGRATIONS: Final = (
     # Modules that `celery` and `kombu` import when they are used: their pools may have to patch the process before.
     Integration("celery", "celery.app.base", _celery),
     Integration("kombu", "kombu.messaging", _kombu),
+    # A connection, and its Redis client, may be there before anything is sent.
+    Integration("kombu", "kombu.transport.redis", _kombu),
     Integration("dramatiq", "dramatiq", _dramatiq),
     Integration("pika", "pika", _pika),
     Integration("aio-pika", "aio_pika", _aio_pika),

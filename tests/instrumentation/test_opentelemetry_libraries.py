@@ -106,3 +106,24 @@ def test_a_real_redis_is_asked_within_the_request(collector: FakeCollector, redi
     (report,) = [span for span in collector.spans if span.name == "report"]
     (asked,) = [span for span in collector.spans if span.name == "SET"]
     assert asked.parent_span_id == report.span_id
+
+
+def test_what_kombu_asks_of_redis_by_itself_makes_no_spans(collector: FakeCollector, redis_url: str) -> None:
+    run_script(
+        """
+        import sys
+        import clew
+        clew.configure("orders", endpoint=sys.argv[1], log_format="none")
+        import kombu
+        with kombu.Connection(sys.argv[2]) as connection:
+            # The Redis client is made here, before anything of kombu's that sends is imported.
+            connection.default_channel.client.ping()
+            with clew.request("report"):
+                connection.Producer().publish({}, routing_key="quiet", declare=[kombu.Queue("quiet")])
+        assert clew.flush()
+        """,
+        collector.url,
+        redis_url,
+    )
+
+    assert {span.name for span in collector.spans} == {"report", "publish quiet"}
