@@ -13,7 +13,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/.demo ## run a shop of four services with clew watching it
+demo: $(VENV)/.demo ## run a shop of microservices with clew watching it
 	@$(BIN)/clew demo
 
 test: $(VENV)/.dev ## run all checks and tests, with real servers

@@ -36,6 +36,9 @@ SpanStatus = Literal["unset", "ok", "error"]
 SPAN_STATUSES: tuple[SpanStatus, ...] = ("unset", "ok", "error")
 """Indexed by OTLP's `StatusCode` number."""
 
+SHARED_SPAN_ID = "zipkin.shared_span_id"
+"""Attribute of a span of Zipkin's that came under its caller's ID and was given one of its own: the caller's ID."""
+
 WARN_SEVERITY = 13
 ERROR_SEVERITY = 17
 """Lowest `SeverityNumber` of its range (OpenTelemetry logs data model)."""

@@ -8,7 +8,7 @@ import typer
 
 from clew import run
 from clew_collector.errors import ClewError, ConfigError
-from clew_server.commands.demo import demo
+from clew_server.commands import demo
 from clew_server.commands.import_files import import_files
 from clew_server.commands.show_request import show_request
 from clew_server.commands.up import up
@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("up")(up)
-app.command("demo")(demo)
+app.add_typer(demo.app, name="demo")
 app.command("import")(import_files)
 app.command("request")(show_request)
 

@@ -1,30 +1,42 @@
-"""The intake process: receivers and the spool. Run by the supervisor with its listening socket."""
+"""The intake process: receivers and the spool. Run by the supervisor with its listening sockets."""
 
-import socket
+import asyncio
 import sys
+from collections.abc import Mapping
 
 from clew_collector.config import CollectorConfig
 from clew_collector.group_commit import GroupCommit
-from clew_collector.receivers.otlp_http import OtlpHttpReceiver
 from clew_collector.spool import Spool
-from clew_server.process import configure_logging, exit_on_config_error, read_arguments, run_async, serve
+from clew_server.listeners import LISTENERS, Intake, Sockets
+from clew_server.process import (
+    configure_logging,
+    exit_on_config_error,
+    read_arguments,
+    run_async,
+    stopping_on_signals,
+)
 
 
-async def take_payloads(config: CollectorConfig, listening: socket.socket) -> None:
+async def take_payloads(config: CollectorConfig, sockets: Mapping[str, Sockets]) -> None:
     """Answer senders until asked to stop; what was acknowledged is on disk by then."""
+    stopping = stopping_on_signals()
     spool = Spool(config.spool_path, max_bytes=config.max_spool_bytes)
     async with GroupCommit(spool) as commits:
-        receiver = OtlpHttpReceiver(commits.deliver, count=commits.count, max_body_bytes=config.max_body_bytes)
-        await serve(receiver, listening)
+        intake = Intake(config=config, commits=commits, stopping=stopping)
+        # If one receiver fails, all end, and the supervisor starts the process again.
+        async with asyncio.TaskGroup() as receiving:
+            for listener in LISTENERS:
+                if listener.name in sockets:
+                    receiving.create_task(listener.receive(intake, sockets[listener.name]), name=listener.name)
     spool.close()
 
 
 def main() -> None:
-    """`python -m clew_server.intake CONFIG_JSON SOCKET_FD`."""
+    """`python -m clew_server.intake CONFIG_JSON NAME=SOCKET_FD[,SOCKET_FD]...`."""
     configure_logging()
-    config, listening = read_arguments(sys.argv)
+    config, sockets = read_arguments(sys.argv)
     with exit_on_config_error():
-        run_async(take_payloads(config, listening))
+        run_async(take_payloads(config, sockets))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What the processes under the supervisor share: arguments, serving on a given socket, and how they end."""
 
+import asyncio
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
@@ -20,10 +22,14 @@ CONFIG_ERROR_STATUS: Final = 2
 SHUTDOWN_TIMEOUT_S: Final = 5
 
 
-def read_arguments(argv: list[str]) -> tuple[CollectorConfig, socket.socket]:
-    """The configuration and the listening socket that a supervisor handed over."""
-    _, config_json, fd = argv
-    return CollectorConfig.model_validate_json(config_json), socket.socket(fileno=int(fd))
+def read_arguments(argv: list[str]) -> tuple[CollectorConfig, dict[str, list[socket.socket]]]:
+    """The configuration, and the sockets by the name of what they are for, that a supervisor handed over."""
+    _, config_json, *arguments = argv
+    sockets = {
+        name: [socket.socket(fileno=int(fd)) for fd in fds.split(",")]
+        for name, _, fds in (argument.partition("=") for argument in arguments)
+    }
+    return CollectorConfig.model_validate_json(config_json), sockets
 
 
 def configure_logging() -> None:
@@ -40,8 +46,17 @@ def configure_logging() -> None:
     )
 
 
-async def serve(app: Any, listening: socket.socket) -> None:
-    """Serve an ASGI application without a lifespan on a socket until SIGTERM or SIGINT."""
+def stopping_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set from now on; for the running loop."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def serve(app: Any, listening: socket.socket, *, stopping: asyncio.Event) -> None:
+    """Serve an ASGI application without a lifespan on a socket until `stopping` is set."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -51,7 +66,22 @@ async def serve(app: Any, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await _Server(config, stopping).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Stops by an event instead of by signals: several run side by side, and a signal is for all of them."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        return self._stopping.is_set() or await super().on_tick(counter)
 
 
 def run_async(main: Coroutine[Any, Any, None]) -> None:

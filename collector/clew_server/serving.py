@@ -1,16 +1,15 @@
 """Starting a collector with its pages: sockets, processes, and the moment when both answer."""
 
-import os
-import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
 from clew_collector.config import CollectorConfig
-from clew_collector.errors import ConfigError
-from clew_collector.receivers.otlp_http import HEALTH_PATH
 from clew_collector.spool import Spool
+from clew_server.listeners import LISTENERS, OTLP, Listener, OpenListener, Sockets, listen
 from clew_server.supervisor import ChildSpec, Supervisor
 
 _PROBE_TIMEOUT_S: Final = 1.0
@@ -25,7 +24,7 @@ class Collector:
 
     def __init__(self, config: CollectorConfig) -> None:
         self.config = config
-        self._otlp = listen(config.otlp_host, config.otlp_http_port, flag="--otlp-port")
+        self._listeners = {listener.name: OpenListener(listener, config) for listener in LISTENERS}
         self._dashboard = listen("127.0.0.1", config.dashboard_port, flag="--port")
         # Made here first: two processes that make the same file at once get in each other's way.
         Spool(config.spool_path).close()
@@ -33,8 +32,15 @@ class Collector:
     @property
     def otlp_url(self) -> str:
         """Where services send their logs and traces."""
-        host = self.config.otlp_host
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self._otlp.getsockname()[1]}"
+        return self._listeners[OTLP.name].url or ""
+
+    def address(self, listener: Listener) -> str | None:
+        """Where senders of another kind send to; `None` where that is not taken."""
+        return self._listeners[listener.name].url
+
+    def listener_lines(self, *, width: int) -> list[str]:
+        """A line for each way in: where it is and what it takes, or why it is not taken."""
+        return [listener.line(width=width) for listener in self._listeners.values()]
 
     @property
     def dashboard_url(self) -> str:
@@ -43,39 +49,27 @@ class Collector:
 
     def start(self, supervisor: Supervisor) -> None:
         """Have both processes kept running."""
-        for name, module, listening in (
-            ("intake", "clew_server.intake", self._otlp),
-            ("store", "clew_server.store", self._dashboard),
-        ):
-            supervisor.start(self.spec(name, module, listening.fileno()))
+        ways_in = {name: listener.sockets for name, listener in self._listeners.items() if listener.sockets}
+        supervisor.start(self.spec("intake", "clew_server.intake", ways_in))
+        supervisor.start(self.spec("store", "clew_server.store", {"dashboard": [self._dashboard]}))
 
-    def spec(self, name: str, module: str, fd: int) -> ChildSpec:
+    def spec(self, name: str, module: str, sockets: Mapping[str, Sockets]) -> ChildSpec:
         """How one of the processes is started."""
-        argv = [sys.executable, "-m", module, self.config.model_dump_json(), str(fd)]
-        return ChildSpec(name=name, argv=argv, fds=(fd,))
+        fds = {name: [listening.fileno() for listening in each] for name, each in sockets.items()}
+        named_fds = [f"{name}={','.join(map(str, each))}" for name, each in fds.items()]
+        argv = [sys.executable, "-m", module, self.config.model_dump_json(), *named_fds]
+        return ChildSpec(name=name, argv=argv, fds=tuple(chain.from_iterable(fds.values())))
 
     def close(self) -> None:
         """Stop listening, once the processes have ended."""
-        self._otlp.close()
+        for listener in self._listeners.values():
+            listener.close()
         self._dashboard.close()
 
     def is_ready(self) -> bool:
-        """Whether both answer now."""
-        return answers(f"{self.otlp_url}{HEALTH_PATH}") and answers(f"{self.dashboard_url}/health?format=json")
-
-
-def listen(host: str, port: int, *, flag: str) -> socket.socket:
-    """A listening socket. Raises `ConfigError` naming the option to change if the address cannot be had."""
-    try:
-        listening = socket.create_server(
-            (host, port), backlog=2048, family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; choose another port with {flag}"
-        ) from error
-    listening.set_inheritable(True)
-    return listening
+        """Whether all answer now."""
+        asked = [listener.health_url for listener in self._listeners.values()]
+        return all(answers(url) for url in (*filter(None, asked), f"{self.dashboard_url}/health?format=json"))
 
 
 def answers(url: str) -> bool:

@@ -5,6 +5,8 @@ import sys
 import threading
 import time
 
+from fastapi import FastAPI
+
 from clew_collector.config import CollectorConfig
 from clew_collector.model import SIGNALS
 from clew_collector.pipeline import Pipeline, run_in_thread
@@ -12,7 +14,14 @@ from clew_collector.spool import Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from clew_dashboards.app import create_app
 from clew_server.health import read_health
-from clew_server.process import configure_logging, exit_on_config_error, read_arguments, run_async, serve
+from clew_server.process import (
+    configure_logging,
+    exit_on_config_error,
+    read_arguments,
+    run_async,
+    serve,
+    stopping_on_signals,
+)
 
 LOCAL_NAMES = ("127.0.0.1", "localhost")
 _STOP_TIMEOUT_S = 10
@@ -31,7 +40,7 @@ def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
             health=lambda: read_health(store, config.spool_path, now_ns=time.time_ns()),
             allowed_hosts=LOCAL_NAMES,
         )
-        run_async(serve(app, listening))
+        run_async(_show(app, listening))
     finally:
         stopping.set()
         for thread in threads:
@@ -39,12 +48,16 @@ def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
         store.close()
 
 
+async def _show(app: FastAPI, listening: socket.socket) -> None:
+    await serve(app, listening, stopping=stopping_on_signals())
+
+
 def main() -> None:
-    """`python -m clew_server.store CONFIG_JSON SOCKET_FD`."""
+    """`python -m clew_server.store CONFIG_JSON dashboard=SOCKET_FD`."""
     configure_logging()
-    config, listening = read_arguments(sys.argv)
+    config, sockets = read_arguments(sys.argv)
     with exit_on_config_error():
-        keep_and_show(config, listening)
+        keep_and_show(config, sockets["dashboard"][0])
 
 
 if __name__ == "__main__":

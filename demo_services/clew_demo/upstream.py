@@ -1,22 +1,28 @@
 """A neighbouring service, asked over HTTP; whatever goes wrong there is a `Problem` here."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from clew_demo.problems import Problem
+from clew_demo.resilience.breaker import CircuitOpen
 
 CONNECT_TIMEOUT_S = 1
 
 
 class Upstream:
-    """One service that this one depends on. clew carries the request's IDs on in every call."""
+    """One service that this one depends on. clew carries the request's IDs on in every call.
+
+    No call takes longer than `timeout_s`, whatever its transport does meanwhile: retries, or another instance.
+    """
 
     def __init__(
         self, service: str, url: str, *, timeout_s: float, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self.service = service
+        self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(
             base_url=url,
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
@@ -42,9 +48,12 @@ class Upstream:
 
     async def _call(self, method: str, path: str, **options: Any) -> Any:
         try:
-            response = await self._client.request(method, path, **options)
-        except httpx.TimeoutException as error:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._client.request(method, path, **options)
+        except (httpx.TimeoutException, TimeoutError) as error:
             raise self._problem(504, "timeout", "did not answer in time") from error
+        except CircuitOpen as error:
+            raise self._problem(503, "circuit_open", "failed too often a moment ago and was not asked") from error
         except httpx.ConnectError as error:
             raise self._problem(503, "unavailable", "cannot be reached") from error
         except httpx.HTTPError as error:

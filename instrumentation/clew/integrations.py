@@ -1,6 +1,7 @@
 """The libraries that clew instruments by itself, once they are imported. A new one is a function and a line here."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Final, NamedTuple
 
 from clew.importing import when_imported
@@ -133,6 +134,11 @@ def _grpc_aio_client() -> None:
     grpc.install_aio()
 
 
+def _kombu_over_redis() -> None:
+    # Whose own line below does the rest.
+    import_module("kombu.messaging")
+
+
 def _botocore() -> None:
     from clew.messaging import sqs_sns
 
@@ -149,7 +155,7 @@ INTEGRATIONS: Final = (
     Integration("celery", "celery.app.base", _celery),
     Integration("kombu", "kombu.messaging", _kombu),
     # A connection, and its Redis client, may be there before anything is sent.
-    Integration("kombu", "kombu.transport.redis", _kombu),
+    Integration("kombu", "kombu.transport.redis", _kombu_over_redis),
     Integration("dramatiq", "dramatiq", _dramatiq),
     Integration("pika", "pika", _pika),
     Integration("aio-pika", "aio_pika", _aio_pika),

@@ -124,6 +124,22 @@ def test_the_server_half_of_a_shared_span_is_the_clients_child() -> None:
     assert outline(in_causal_order([*others, server, client], [])) == expected
 
 
+def test_what_names_the_id_that_a_server_half_came_under_goes_under_that_half() -> None:
+    client = a_span("call", span_id=B, service="orders", kind="client", at_ms=1)
+    half = a_span("serve", span_id=C, parent=B, service="stock", kind="server", at_ms=2,
+                  attributes={"zipkin.shared_span_id": B})  # fmt: skip
+    query = a_span("query", parent=B, service="stock", at_ms=3)
+    resolve = a_span("resolve", parent=B, service="orders", at_ms=4)
+    line = a_log("in stock", span_id=B, service="stock", at_ms=5)
+
+    order = in_causal_order([client, half, query, resolve], [line])
+    without_client = in_causal_order([half, query], [line])
+
+    assert outline(order) == [(1, "call"), (2, "serve"), (3, "query"), (3, "in stock"), (2, "resolve")]
+    assert outline(without_client) == [(1, "serve"), (2, "query"), (2, "in stock")]
+    assert (order.orphans, without_client.orphans) == (0, 1)
+
+
 def test_thousands_of_levels_are_walked() -> None:
     spans = [
         a_span(f"level {level}", span_id=f"{level:016x}", parent=f"{level - 1:016x}" if level else None)

@@ -7,63 +7,110 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import httpx
+from clew_demo.faults.switchboard import Switchboard
+from clew_demo.servers.finding import Servers
+from clew_demo.system import Service, named, services
 
-from clew_demo.system import Service, gateway_of, services
-
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 5
+LOG_TAIL_LINES = 15
 
 
 class RunningShop:
-    """Four processes on free ports, from entering to leaving the context."""
+    """Its processes on free ports, from entering to leaving the context: all of them, or those that are named.
 
-    def __init__(self, folder: Path, *, otlp_endpoint: str = "http://127.0.0.1:9") -> None:
+    Without servers the shop brings its own Redis, which carries the messages, too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        otlp_endpoint: str = "http://127.0.0.1:9",
+        servers: Servers = Servers(),  # noqa: B008  # frozen
+        only: Iterable[str] | None = None,
+    ) -> None:
         self.folder = folder
-        self.services = {service.name: service for service in services(folder, otlp_endpoint, base_port=0)}
-        self.gateway_url = gateway_of(self.services.values()).url
+        folder.mkdir(parents=True, exist_ok=True)
+        listed = services(folder, otlp_endpoint, base_port=0, servers=servers)
+        self.services = {service.name: service for service in listed}
+        self.faults = Switchboard(folder)
+        self.gateway_url = named("gateway", listed).url
+        self._wanted = list(self.services) if only is None else [name for name in self.services if name in set(only)]
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
+    @property
+    def redis_url(self) -> str:
+        """The Redis that the services use."""
+        return self.services["gateway"].env["CLEW_DEMO_REDIS_URL"]
+
+    @property
+    def broker_url(self) -> str:
+        """Where the services send their messages."""
+        return self.services["gateway"].env["CLEW_DEMO_BROKER_URL"]
+
     def __enter__(self) -> "RunningShop":
-        self.start(self.services)
+        try:
+            self.start(self._wanted)
+        except BaseException:
+            self._end_all()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for name in list(self._processes):
-            self.kill(name)
+        self._end_all()
 
     def start(self, names: Iterable[str]) -> None:
-        """Start services and wait until they are healthy."""
+        """Start services, all at once, and wait until they are healthy."""
+        names = list(names)
         for name in names:
-            self._processes[name] = _start(self.services[name], output=self.folder / f"{name}.log")
+            self._processes[name] = _start(self.services[name], log=self.log_path(name))
         for name in names:
-            _wait_until_healthy(self.services[name], self._processes[name])
+            self._wait_until_up(name)
 
     def kill(self, name: str) -> None:
+        """End a service as a crash would: nothing is finished, nothing said."""
         process = self._processes.pop(name)
         process.kill()
         process.wait()
 
-    def stop(self, name: str, number: signal.Signals) -> float:
+    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> float:
         """Ask a service to stop; return the seconds that it took."""
         process = self._processes.pop(name)
         start_s = time.monotonic()
         process.send_signal(number)
-        process.wait(STOP_TIMEOUT_S)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        finally:
+            process.kill()
         return time.monotonic() - start_s
 
+    def pid(self, name: str) -> int:
+        """Process ID of a service that runs."""
+        return self._processes[name].pid
 
-def _start(service: Service, *, output: Path) -> subprocess.Popen[bytes]:
-    with output.open("ab") as file:
-        return subprocess.Popen(service.argv, env={**os.environ, **service.env}, stdout=file, stderr=file)
+    def log_path(self, name: str) -> Path:
+        """What a service writes to its standard output and error."""
+        return self.folder / f"{name}.log"
 
-
-def _wait_until_healthy(service: Service, process: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline_s and process.poll() is None:
-        try:
-            if httpx.get(f"{service.url}{service.health_path}", trust_env=False).is_success:
-                return
-        except httpx.TransportError:
+    def _wait_until_up(self, name: str) -> None:
+        service, process = self.services[name], self._processes[name]
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while not service.is_up():
+            if process.poll() is not None or time.monotonic() > deadline_s:
+                tail = "\n".join(self.log_path(name).read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+                raise AssertionError(f"{name} did not get ready (status {process.poll()}); its last lines:\n{tail}")
             time.sleep(0.05)
-    raise AssertionError(f"{service.name} did not become healthy")
+
+    def _end_all(self) -> None:
+        """All at once, and without asking: there are many, and nothing of theirs is needed any more."""
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+        self._processes.clear()
+
+
+def _start(service: Service, *, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        return subprocess.Popen(service.argv, env={**os.environ, **service.env}, stdout=output, stderr=output)

@@ -5,7 +5,9 @@ import httpx
 import pytest
 
 from clew_demo.problems import Problem
-from tests.demo_services.shop_in_process import an_upstream
+from clew_demo.resilience.breaker import CircuitOpen
+from clew_demo.upstream import Upstream
+from tests.demo_services.resilience.neighbours import Neighbour, Network
 
 OWN_PROBLEM = {"status": 409, "code": "out_of_stock", "detail": "Too few left."}
 
@@ -17,12 +19,17 @@ def raising(error: httpx.HTTPError) -> Any:
     return answer
 
 
+def an_upstream(answer: Any) -> Upstream:
+    return Upstream("orders", "http://orders", timeout_s=5, transport=httpx.MockTransport(answer))
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "code"),
     [
         (raising(httpx.ConnectError("refused")), 503, "orders_unavailable"),
         (raising(httpx.ReadTimeout("late")), 504, "orders_timeout"),
         (raising(httpx.ConnectTimeout("late")), 504, "orders_timeout"),
+        (raising(CircuitOpen("open")), 503, "orders_circuit_open"),
         (raising(httpx.RemoteProtocolError("gone")), 502, "orders_broken_off"),
         (lambda request: httpx.Response(200, text="<html>"), 502, "orders_bad_answer"),
         (lambda request: httpx.Response(500, json=OWN_PROBLEM), 502, "orders_failed"),
@@ -35,3 +42,20 @@ def test_a_failing_neighbour_becomes_a_problem(answer: Any, status: int, code: s
         asyncio.run(an_upstream(answer).get("/orders/o-1"))
 
     assert (caught.value.status, caught.value.code) == (status, code)
+
+
+@pytest.mark.parametrize(("timeout_s", "code"), [(0.05, "orders_timeout"), (60, "still waiting")])
+def test_no_call_takes_longer_than_its_timeout(timeout_s: float, code: str) -> None:
+    async def ask() -> str:
+        silent = Neighbour()
+        silent.hold()
+        orders = Upstream("orders", "http://orders", timeout_s=timeout_s, transport=Network(orders=silent.app))
+        try:
+            await asyncio.wait_for(orders.get("/orders/o-1"), 0.5)
+        except Problem as problem:
+            return problem.code
+        except TimeoutError:
+            return "still waiting"
+        return "answered"
+
+    assert asyncio.run(ask()) == code

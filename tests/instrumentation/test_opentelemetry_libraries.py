@@ -109,7 +109,7 @@ def test_a_real_redis_is_asked_within_the_request(collector: FakeCollector, redi
 
 
 def test_what_kombu_asks_of_redis_by_itself_makes_no_spans(collector: FakeCollector, redis_url: str) -> None:
-    run_script(
+    told = run_script(
         """
         import sys
         import clew
@@ -127,3 +127,4 @@ def test_what_kombu_asks_of_redis_by_itself_makes_no_spans(collector: FakeCollec
     )
 
     assert {span.name for span in collector.spans} == {"report", "publish quiet"}
+    assert told.stderr == ""

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 
 from clew_collector.config import CollectorConfig
 from clew_collector.spool import Spool
+from clew_server.listeners import Sockets
 from clew_server.serving import Collector
 from clew_server.supervisor import ChildSpec, Supervisor
 from tests.collector.otlp_builders import a_log, logs
@@ -37,8 +38,8 @@ class KilledCollector(Collector):
         self.done = config.data / "killed"
         self._kill = {POINT: point, PASSAGE: str(passage), DONE: str(self.done), "PYTHONPATH": str(ROOT)}
 
-    def spec(self, name: str, module: str, fd: int) -> ChildSpec:
-        armed = super().spec(name, module, fd)
+    def spec(self, name: str, module: str, sockets: Mapping[str, Sockets]) -> ChildSpec:
+        armed = super().spec(name, module, sockets)
         argv = [sys.executable, "-m", "tests.journeys.killers", *armed.argv[2:]]
         return ChildSpec(name=name, argv=argv, env=self._kill, fds=armed.fds)
 
@@ -112,7 +113,7 @@ def stored_bodies(data: Path) -> list[str]:
 
 
 def config_for(data: Path) -> CollectorConfig:
-    return CollectorConfig(data=data, otlp_http_port=0, dashboard_port=0)
+    return CollectorConfig(data=data, otlp_http_port=0, zipkin_port=0, dashboard_port=0)
 
 
 def spool_is_empty(data: Path) -> bool:

@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 
 from tests.server.running_clew import RunningClew, clew, clew_up
 
-SERVICES = ("gateway", "orders", "inventory", "payments")
+SERVICES = ("gateway", "accounts", "orders", "inventory", "payments", "shipping", "notifications")
+LAST_SPAN = "process notifications.replies"
 CHECKOUT = {"user": "ada", "card": "4000001234567899", "items": [{"product_id": "teapot", "quantity": 1}]}
 
 
@@ -33,7 +34,19 @@ def check_out(demo: Demo, id: str) -> httpx.Response:
     """Buy something under a chosen request ID."""
     products = httpx.get(f"{demo.gateway_url}/products").json()
     basket = {**CHECKOUT, "items": [{"product_id": products[0]["id"], "quantity": 1}]}
-    return httpx.post(f"{demo.gateway_url}/checkout", json=basket, headers={"X-Request-ID": id}, timeout=20)
+    token = httpx.post(f"{demo.gateway_url}/login", json={"user": "ada"}).json()["token"]
+    headers = {"X-Request-ID": id, "Authorization": f"Bearer {token}"}
+    return httpx.post(f"{demo.gateway_url}/checkout", json=basket, headers=headers, timeout=20)
+
+
+def whole(demo: Demo, id: str) -> dict[str, Any]:
+    """The JSON of a checkout, from when all is stored: also what its messages caused."""
+
+    def is_whole(form: dict[str, Any]) -> bool:
+        names = {span["name"] for span in form["spans"]}
+        return LAST_SPAN in names and [*map(service_of, roots_of(form))] == ["gateway"]
+
+    return demo.running.wait_for(lambda: form_of(demo, id), is_whole, timeout_s=40)
 
 
 def form_of(demo: Demo, id: str) -> dict[str, Any]:
@@ -56,6 +69,7 @@ def service_of(span: dict[str, Any]) -> str:
 def test_a_request_with_a_chosen_id_is_found_and_shows_every_service(demo: Demo, page: Page) -> None:
     answer = check_out(demo, "journey-1")
     assert answer.headers["x-request-id"] == "journey-1"
+    form = whole(demo, "journey-1")
 
     page.goto(f"{demo.running.dashboard_url}/requests")
     row = page.get_by_role("link", name=re.compile("checkout")).first
@@ -70,7 +84,6 @@ def test_a_request_with_a_chosen_id_is_found_and_shows_every_service(demo: Demo,
     for service in SERVICES:
         span = rows.filter(has_text=service).first
         expect(span).to_be_visible()
-    form = form_of(demo, "journey-1")
     for service in SERVICES:
         assert [span for span in form["spans"] if span["service"] == service], f"no span of {service}"
         lines = [log["body"] for log in form["logs"] if log["service"] == service]
@@ -90,9 +103,7 @@ def test_a_new_request_comes_up_in_the_open_list_by_itself(demo: Demo, page: Pag
 def test_the_request_is_whole_and_every_line_carries_its_ids(demo: Demo) -> None:
     check_out(demo, "journey-2")
 
-    form = demo.running.wait_for(
-        lambda: form_of(demo, "journey-2"), lambda form: [*map(service_of, roots_of(form))] == ["gateway"]
-    )
+    form = whole(demo, "journey-2")
 
     assert {service_of(span) for span in form["spans"]} == set(SERVICES)
     assert len(form["trace_ids"]) == 1

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from clew_collector.model import record
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 90.0
 
 
 T = TypeVar("T")
@@ -34,6 +34,15 @@ class RunningClew:
     @property
     def otlp_url(self) -> str:
         return self.urls["otlp"]
+
+    @property
+    def zipkin_url(self) -> str:
+        return self.urls["zipkin"]
+
+    @property
+    def syslog_address(self) -> tuple[str, int]:
+        host, _, port = self.urls["syslog"].partition(":")
+        return host, int(port)
 
     def wait_for(self, fetch: Callable[[], T], is_there: Callable[[T], bool], *, timeout_s: float = 20) -> T:
         """Fetch until it is there: records can be asked for a second or two after they were made."""
@@ -72,6 +81,10 @@ def clew_up(data: Path, *arguments: str, command: str = "up") -> Iterator[Runnin
             "0",
             "--otlp-port",
             "0",
+            "--zipkin-port",
+            "0",
+            "--syslog-port",
+            "0",
             *arguments,
         ],
         stdout=subprocess.PIPE,
@@ -91,7 +104,10 @@ def _urls(said: str) -> dict[str, str]:
     patterns = {
         "dashboard": r"(http://127\.0\.0\.1:\d+)",
         "otlp": r"OTLP/HTTP\s+(http://127\.0\.0\.1:\d+)",
+        "syslog": r"Syslog\s+(127\.0\.0\.1:\d+)",
+        "zipkin": r"Zipkin\s+(http://127\.0\.0\.1:\d+)",
         "gateway": r"(http://127\.0\.0\.1:\d+)/products",
+        "control": r"(http://127\.0\.0\.1:\d+)/faults",
     }
     return {name: found.group(1) for name, pattern in patterns.items() if (found := re.search(pattern, said))}
 

@@ -1,13 +1,11 @@
 """The commands as a user runs them, each in a process of its own."""
 
-import os
 import signal
 import socket
 import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,39 +190,6 @@ def test_a_signal_stops_everything_cleanly(tmp_path: Path, number: signal.Signal
     assert status == 0
     assert not is_open(running.dashboard_url)
     assert not is_open(running.otlp_url)
-
-
-def test_the_demo_starts_a_killed_service_again_and_ends_with_all_of_them(tmp_path: Path) -> None:
-    with clew_up(tmp_path, "--shop-port", "0", "--rate", "0", command="demo") as demo:
-        shop = f"{demo.urls['gateway']}/products"
-        [inventory] = [
-            pid for pid, command in processes() if "clew_demo.inventory" in command and has_parent(pid, demo)
-        ]
-        os.kill(inventory, signal.SIGKILL)
-        demo.wait_for(lambda: httpx.get(shop, timeout=20), lambda answer: answer.is_success)
-        children = [pid for pid, _ in processes() if has_parent(pid, demo)]
-        demo.process.send_signal(signal.SIGINT)
-        status = demo.process.wait(20)
-
-    assert status == 0
-    assert inventory not in children
-    assert len(children) >= 6
-    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
-
-
-def processes() -> list[tuple[int, str]]:
-    """Process IDs and command lines of all processes."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            found.append((int(path.parent.name), path.read_bytes().replace(b"\0", b" ").decode(errors="replace")))
-    return found
-
-
-def has_parent(pid: int, running: RunningClew) -> bool:
-    with suppress(OSError):
-        return f"PPid:\t{running.process.pid}\n" in Path(f"/proc/{pid}/status").read_text()
-    return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")

@@ -29,10 +29,16 @@ def start() -> Iterator[Server]:
     if given := os.environ.get(URL_VARIABLE):
         yield Server(url=given)
         return
+    with temporary_folder("rabbitmq") as folder, node(folder, free_port()) as server:
+        yield server
+
+
+@contextmanager
+def node(folder: Path, port: int) -> Iterator[Server]:
+    """A broker on a port, with what an earlier one has left in the folder. Raises `ServerMissingError`."""
     script = next((path for path in SCRIPTS if Path(path).exists()), shutil.which("rabbitmq-server"))
     if script is None:
         raise ServerMissingError("rabbitmq-server is not installed")
-    port, epmd_port = free_port(), free_port()
 
     def is_ready() -> bool:
         try:
@@ -40,20 +46,19 @@ def start() -> Iterator[Server]:
         except OSError:
             return False
 
-    with temporary_folder("rabbitmq") as folder:
-        env = {
-            "HOME": str(folder),
-            "RABBITMQ_NODENAME": f"clew-test-{port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(port),
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(folder / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
-            "ERL_EPMD_PORT": str(epmd_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-        }
-        # Erlang would start its port mapper as a daemon, which outlives everything; started here it is in the group.
-        argv = ["/bin/sh", "-c", 'epmd & exec "$0"', script]
-        with running(argv, name="rabbitmq", is_ready=is_ready, folder=folder, env=env) as pid:
-            yield Server(url=f"amqp://guest:guest@127.0.0.1:{port}/", pid=pid)
+    env = {
+        "HOME": str(folder),
+        "RABBITMQ_NODENAME": f"clew-test-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "ERL_EPMD_PORT": str(free_port()),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+    }
+    # Erlang would start its port mapper as a daemon, which outlives everything; started here it is in the group.
+    argv = ["/bin/sh", "-c", 'epmd & exec "$0"', script]
+    with running(argv, name="rabbitmq", is_ready=is_ready, folder=folder, env=env) as pid:
+        yield Server(url=f"amqp://guest:guest@127.0.0.1:{port}/", pid=pid)

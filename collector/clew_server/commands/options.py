@@ -29,6 +29,28 @@ OtlpPort = Annotated[
     int,
     typer.Option("--otlp-port", min=0, max=65535, metavar="PORT", help="Port of OTLP over HTTP; 0 takes a free one."),
 ]
+ZipkinPort = Annotated[
+    int | None,
+    typer.Option(
+        "--zipkin-port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Port on which Zipkin spans are taken; 0 takes a free one.",
+        show_default="9411 if it is free",
+    ),
+]
+SyslogPort = Annotated[
+    int | None,
+    typer.Option(
+        "--syslog-port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Port on which syslog is taken, UDP and TCP; 0 takes a free one.",
+        show_default="5514 if it is free",
+    ),
+]
 
 
 def asked_data(given: Path | None) -> Path:

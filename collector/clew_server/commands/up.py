@@ -10,7 +10,7 @@ import typer
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ClewError
-from clew_server.commands.options import DEFAULT_DATA, DashboardPort, OtlpPort
+from clew_server.commands.options import DEFAULT_DATA, DashboardPort, OtlpPort, SyslogPort, ZipkinPort
 from clew_server.process import CONFIG_ERROR_STATUS
 from clew_server.running import DataLock
 from clew_server.serving import Collector
@@ -29,6 +29,15 @@ def up(
     ] = DEFAULT_DATA,
     port: DashboardPort = 8840,
     otlp_port: OtlpPort = 4318,
+    zipkin_port: ZipkinPort = None,
+    syslog_port: SyslogPort = None,
+    syslog_ids_in_text: Annotated[
+        bool,
+        typer.Option(
+            "--syslog-ids-in-text",
+            help="Look for trace_id=..., request_id=... in the text of syslog lines, not in structured data only.",
+        ),
+    ] = False,
     otlp_host: Annotated[
         str,
         typer.Option(
@@ -42,13 +51,16 @@ def up(
 ) -> None:
     """Take logs and traces, keep them, and show them in the browser.
 
-    Point any OpenTelemetry exporter (OTLP over HTTP) at the printed address, or instrument a service with clew. The
-    dashboard listens on this machine only. Ctrl-C stops everything; what was acknowledged is on disk.
+    Point any OpenTelemetry exporter (OTLP over HTTP) or Zipkin reporter at the printed address, or instrument a service
+    with clew. The dashboard listens on this machine only. Ctrl-C stops everything; what was acknowledged is on disk.
     """
     config = CollectorConfig(
         data=data.absolute(),
         otlp_host=otlp_host,
         otlp_http_port=otlp_port,
+        zipkin_port=zipkin_port,
+        syslog_port=syslog_port,
+        syslog_ids_in_text=syslog_ids_in_text,
         dashboard_port=port,
         max_body_bytes=max_body_mib << 20,
     )
@@ -95,10 +107,11 @@ def wait_until_ready(supervisor: Supervisor, is_ready: Callable[[], bool], *, wh
 
 def addresses(collector: Collector) -> str:
     """Where to click, where to send, where the data lies."""
+    ways_in = "".join(f"  {line}\n" for line in collector.listener_lines(width=12))
     return (
         f"clew is up\n"
         f"  dashboard   {collector.dashboard_url}\n"
-        f"  OTLP/HTTP   {collector.otlp_url}   (v1/logs and v1/traces; protobuf or JSON, gzip)\n"
+        f"{ways_in}"
         f"  data        {collector.config.data}\n"
         f"Ctrl-C stops it."
     )

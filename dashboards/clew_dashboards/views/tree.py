@@ -5,7 +5,7 @@ Everything here walks with loops, never by recursion: a trace may be thousands o
 
 from collections.abc import Sequence
 
-from clew_collector.model import LogRecord, Span, SpanEvent, record
+from clew_collector.model import SHARED_SPAN_ID, LogRecord, Span, SpanEvent, Value, record
 
 Source = Span | LogRecord | SpanEvent
 
@@ -84,6 +84,7 @@ class _Family:
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans = spans
         self._holders, self._client_halves = _holders(spans)
+        self._separated = _separated_halves(spans)
         self._by_span_id = {span_id: index for (_, span_id), index in reversed(self._holders.items())}
         self.orphans = 0
         self.parents = [self._parent_of(index) for index in range(len(spans))]
@@ -94,7 +95,9 @@ class _Family:
         """The span that a line belongs under."""
         if log.trace_id is None:
             return self._by_span_id.get(log.span_id) if log.span_id else None
-        named = self._holders.get((log.trace_id, log.span_id))
+        named = self._separated.get((log.trace_id, log.span_id, log.service))
+        if named is None:
+            named = self._holders.get((log.trace_id, log.span_id))
         return named if named is not None else self._first_roots.get(log.trace_id)
 
     def _parent_of(self, index: int) -> int | None:
@@ -103,7 +106,11 @@ class _Family:
             return self._client_halves[index]
         if span.parent_span_id is None:
             return None
-        parent = self._holders.get((span.trace_id, span.parent_span_id))
+        parent = None
+        if span.attributes.get(SHARED_SPAN_ID) is None:
+            parent = self._separated.get((span.trace_id, span.parent_span_id, span.service))
+        if parent is None:
+            parent = self._holders.get((span.trace_id, span.parent_span_id))
         if parent is None:
             self.orphans += 1
         return parent
@@ -116,6 +123,20 @@ class _Family:
         for index in roots:
             first.setdefault(self._spans[index].trace_id, index)
         return first
+
+
+def _separated_halves(spans: Sequence[Span]) -> dict[tuple[str | None, Value, str], int]:
+    """Server halves that came under their client's ID, by that ID and their service.
+
+    They have IDs of their own, which their children and lines know nothing of: those that came in another payload
+    still name the client's.
+    """
+    halves: dict[tuple[str | None, Value, str], int] = {}
+    for index, span in enumerate(spans):
+        shared_id = span.attributes.get(SHARED_SPAN_ID)
+        if isinstance(shared_id, str):
+            halves.setdefault((span.trace_id, shared_id, span.service), index)
+    return halves
 
 
 def _holders(spans: Sequence[Span]) -> tuple[dict[_SpanKey, int], dict[int, int]]:

@@ -1,1 +1,1 @@
-"""The inventory service: products, stock, reservations and gift boxes."""
+"""The inventory service: stock, reservations and gift boxes, over gRPC."""

@@ -4,12 +4,15 @@ Both can come twice, and a release can overtake the reservation that it cancels:
 """
 
 import json
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from clew_demo.inventory.assortment import ARTICLES, gift_boxes
-from clew_demo.inventory.models import Item, Line, Packing, Product
+from clew_demo.assortment import ARTICLES, gift_boxes
+from clew_demo.faults.switchboard import Switchboard
+from clew_demo.inventory.models import Item, Line, Packing
 from clew_demo.sqlite import Database, Statements
 
 SCHEMA = """
@@ -58,6 +61,10 @@ ORDER BY price_cents LIMIT 1
 second, where comparing sizes would do. The trace of a big gift-wrapped basket shows it."""
 
 
+SLOW_UPDATE_S = 0.4
+"""What the fault `slow-database` adds to each `UPDATE products`."""
+
+
 class UnknownProduct(Exception):
     """A product that the shop does not have."""
 
@@ -77,24 +84,10 @@ class TooBigToWrap(Exception):
 class Inventory:
     """Products and their stock. Stock on the shelf and stock reserved always add up to what was delivered."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, schema=SCHEMA)
+    def __init__(self, path: Path, *, faults: Switchboard) -> None:
+        self._database = SlowableDatabase(path, faults=faults)
         with self._database.write() as statements:
             _fill(statements)
-
-    def products(self, *, category: str | None = None) -> list[Product]:
-        """All products, or those of one category."""
-        query = "SELECT * FROM products WHERE :category IS NULL OR category = :category ORDER BY name"
-        with self._database.read() as statements:
-            return [Product(**row) for row in statements.execute(query, {"category": category})]
-
-    def product(self, product_id: str) -> Product:
-        """One product. Raises `UnknownProduct`."""
-        with self._database.read() as statements:
-            rows = statements.execute("SELECT * FROM products WHERE id = :id", {"id": product_id})
-        if not rows:
-            raise UnknownProduct(product_id)
-        return Product(**rows[0])
 
     def available(self, product_id: str) -> int:
         """Units that can be reserved now. Raises `UnknownProduct`."""
@@ -103,16 +96,6 @@ class Inventory:
         if not rows:
             raise UnknownProduct(product_id)
         return int(rows[0]["stock"])
-
-    def related(self, product_id: str) -> list[Product]:
-        """A few products of the same category, nearest in price first."""
-        query = """
-            SELECT other.* FROM products AS other JOIN products AS this ON this.category = other.category
-            WHERE this.id = :id AND other.id <> :id
-            ORDER BY abs(other.price_cents - this.price_cents) LIMIT 4
-        """
-        with self._database.read() as statements:
-            return [Product(**row) for row in statements.execute(query, {"id": product_id})]
 
     def reserve(self, order_id: str, items: Iterable[Item]) -> list[Line]:
         """Set stock aside, all of it or none; again for the same order it gives the same lines.
@@ -170,6 +153,24 @@ class Inventory:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+class SlowableDatabase(Database):
+    """The file, with the place where the fault `slow-database` is planted."""
+
+    def __init__(self, path: Path, *, faults: Switchboard) -> None:
+        self._faults = faults
+        super().__init__(path, schema=SCHEMA)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = super()._connect()
+        connection.set_trace_callback(self._on_statement)
+        return connection
+
+    def _on_statement(self, query: str) -> None:
+        """SQLite calls this as a statement begins, and waits for it to return."""
+        if query.lstrip().startswith("UPDATE products") and self._faults.is_on("slow-database"):
+            time.sleep(SLOW_UPDATE_S)
 
 
 def _fill(statements: Statements) -> None:

@@ -1,23 +1,6 @@
-"""What the inventory service takes and gives as JSON."""
+"""What the inventory service takes and gives."""
 
 from pydantic import BaseModel, Field
-
-
-class Product(BaseModel):
-    """Something for sale."""
-
-    id: str
-    name: str
-    category: str
-    price_cents: int
-    volume_cm3: int
-
-
-class Availability(BaseModel):
-    """How many of a product can be reserved now."""
-
-    product_id: str
-    available: int
 
 
 class Item(BaseModel):
@@ -27,10 +10,9 @@ class Item(BaseModel):
     quantity: int = Field(ge=1, le=100)
 
 
-class ReservationRequest(BaseModel):
-    """Stock to set aside for an order: all of it or none."""
+class Basket(BaseModel):
+    """What somebody wants to have, or to have wrapped: not nothing."""
 
-    order_id: str
     items: list[Item] = Field(min_length=1)
 
 
@@ -51,27 +33,8 @@ class Reservation(BaseModel):
     total_cents: int
 
 
-class Release(BaseModel):
-    """Stock that went back on the shelf."""
-
-    order_id: str
-    units: int
-
-
-class PackingRequest(BaseModel):
-    """Items that want to be gift-wrapped together."""
-
-    items: list[Item] = Field(min_length=1)
-
-
 class Packing(BaseModel):
     """The cheapest gift boxes that hold a basket."""
 
     boxes: list[str]
     price_cents: int
-
-
-class Restock(BaseModel):
-    """Units that came in from suppliers."""
-
-    units: int

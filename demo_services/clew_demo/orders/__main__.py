@@ -4,6 +4,8 @@ import os
 
 import clew
 from clew_demo import serving
+from clew_demo.faults.switchboard import Switchboard
+from clew_demo.inventory.client import InventoryClient
 from clew_demo.orders.app import create_app
 from clew_demo.orders.checkout import Checkout
 from clew_demo.orders.database import Orders
@@ -19,12 +21,14 @@ def main() -> None:
     port = serving.parse_port("orders", default=PORTS["orders"])
     settings = Settings.from_environment(os.environ)
     clew.configure(service="orders")
+    faults = Switchboard(settings.data)
     checkout = Checkout(
         Orders(settings.data / "orders.db"),
-        inventory=Upstream("inventory", settings.inventory_url, timeout_s=INVENTORY_TIMEOUT_S),
-        payments=Upstream("payments", settings.payments_url, timeout_s=PAYMENTS_TIMEOUT_S),
+        inventory=InventoryClient(settings.urls["inventory"], timeout_s=INVENTORY_TIMEOUT_S),
+        payments=Upstream("payments", settings.urls["payments"], timeout_s=PAYMENTS_TIMEOUT_S),
+        faults=faults,
     )
-    serving.run(create_app(checkout), port=port)
+    serving.run(create_app(checkout, broker_url=settings.broker_url, faults=faults), port=port)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Routes of the orders service, and the task that tidies up after crashes."""
+"""Routes of the orders service, and what it does beside them: tell others, listen to them, tidy up after crashes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,13 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 
+from clew_demo.faults.switchboard import Switchboard
+from clew_demo.messaging.consumer import Consumer
+from clew_demo.messaging.outbox import Relay
+from clew_demo.orders.announcements import REPLIES
 from clew_demo.orders.checkout import Checkout
 from clew_demo.orders.models import Order, OrderRequest
+from clew_demo.orders.news import News
 from clew_demo.problems import Problem
 from clew_demo.serving import build_app
 
@@ -19,19 +24,43 @@ log = structlog.get_logger()
 router = APIRouter()
 
 
-def create_app(checkout: Checkout) -> FastAPI:
+def create_app(checkout: Checkout, *, broker_url: str, faults: Switchboard) -> FastAPI:
     """The service on its checkout."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settling = asyncio.create_task(keep_settling(checkout))
-        yield
+        async with messaging(checkout, broker_url=broker_url, faults=faults):
+            yield
         settling.cancel()
         await checkout.close()
 
     app = build_app("orders", router, lifespan=lifespan)
     app.state.checkout = checkout
     return app
+
+
+@asynccontextmanager
+async def messaging(checkout: Checkout, *, broker_url: str, faults: Switchboard) -> AsyncIterator[None]:
+    """Messages are sent and taken inside of this, in threads."""
+    loop = asyncio.get_running_loop()
+
+    def undo(order: Order) -> None:
+        # Takes the message's request along into the event loop.
+        asyncio.run_coroutine_threadsafe(checkout.undo(order), loop)
+
+    news = News(checkout.orders, undo=undo, faults=faults)
+    workers = (
+        Relay(checkout.orders.database, broker_url),
+        Consumer(broker_url, "orders.events", news.take_shipment),
+        Consumer(broker_url, REPLIES, news.take_notification),
+    )
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in workers))
 
 
 async def keep_settling(checkout: Checkout) -> None:

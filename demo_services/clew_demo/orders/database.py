@@ -1,92 +1,86 @@
-"""Orders in SQLite. An order that a crash left half-way can be found and called off later."""
+"""Orders in SQLite: what has happened to each, what is still to be told to others, and how far each came."""
 
-import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from clew_demo.orders.models import Line, Order
-from clew_demo.sqlite import Database
+from clew_demo.messaging.inbox import Inbox
+from clew_demo.messaging.outbox import Outbox
+from clew_demo.orders import event_store, read_model
+from clew_demo.orders.announcements import announcements
+from clew_demo.orders.events import Event, apply, fold
+from clew_demo.orders.models import Order
+from clew_demo.orders.read_model import ReadModel
+from clew_demo.sqlite import Database, Statements
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS orders (
-    id TEXT PRIMARY KEY,
-    idempotency_key TEXT UNIQUE,
-    user TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'confirmed', 'cancelling', 'failed')),
-    total_cents INTEGER NOT NULL DEFAULT 0,
-    lines TEXT NOT NULL DEFAULT '[]',
-    reason TEXT NOT NULL DEFAULT '',
-    correlation_id TEXT,
-    created_s REAL NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS orders_unfinished ON orders (created_s) WHERE state IN ('pending', 'cancelling');
-"""
+SCHEMA = event_store.SCHEMA + read_model.SCHEMA + Outbox.SCHEMA + Inbox.SCHEMA
 
 
 class Orders:
-    """All orders. A method that moves an order on does nothing if it is not in the state to leave."""
+    """All orders. Each event is kept in one transaction with the messages that tell others of it."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, schema=SCHEMA)
+    def __init__(self, path: Path, *, now_s: Callable[[], float] = time.time) -> None:
+        self.database = Database(path, schema=SCHEMA)
+        self.read_model = ReadModel(self.database)
+        self.read_model.catch_up()  # with what was kept, but not projected, when the process was killed
+        self._now_s = now_s
 
-    def create(self, order: Order, *, idempotency_key: str | None, created_s: float) -> Order:
-        """Keep a new order, or find the one that the same key made before."""
-        query = """
-            INSERT INTO orders (id, idempotency_key, user, state, correlation_id, created_s)
-            VALUES (:id, :key, :user, :state, :correlation_id, :created_s)
-            ON CONFLICT (idempotency_key) DO NOTHING RETURNING id
-        """
-        row = order.model_dump(include={"id", "user", "state", "correlation_id"})
-        with self._database.write() as statements:
-            if statements.execute(query, {**row, "key": idempotency_key, "created_s": created_s}):
-                return order
-            same = statements.execute("SELECT * FROM orders WHERE idempotency_key = :key", {"key": idempotency_key})
-            return _order(**same[0])
+    def place(self, order: Order, *, idempotency_key: str | None) -> Order:
+        """Keep a new order, or find the one that the same key placed before."""
+        with self.database.write() as statements:
+            if idempotency_key is not None:
+                order_id = event_store.claim_key(statements, idempotency_key, order.id)
+                if before := fold(order_id, event_store.events_of(statements, order_id)):
+                    return before
+            body = {"user": order.user, "correlation_id": order.correlation_id}
+            placed = self._append(statements, None, Event("placed", body), order_id=order.id)
+        self.read_model.catch_up()
+        return placed
+
+    def record(self, order: Order, event: Event) -> Order:
+        """The order after one more event. Raises `Conflict` if it is not any more as it was seen, or `NotPossible`."""
+        with self.database.write() as statements:
+            after = self._append(statements, order, event, order_id=order.id)
+        self.read_model.catch_up()
+        return after
+
+    def record_news(self, message_id: str, order_id: str, event: Event) -> Order | None:
+        """As `record`, for an event that a message brings; None if it has brought it before. Raises `KeyError`."""
+        with self.database.write() as statements:
+            if not Inbox.is_new(statements, message_id):
+                return None
+            order = fold(order_id, event_store.events_of(statements, order_id))
+            if order is None:
+                raise KeyError(order_id)
+            after = self._append(statements, order, event, order_id=order_id)
+        self.read_model.catch_up()
+        return after
+
+    def load(self, order_id: str) -> Order | None:
+        """One order by its events: the truth, where `find` may be a moment behind."""
+        with self.database.read() as statements:
+            return fold(order_id, event_store.events_of(statements, order_id))
 
     def find(self, order_id: str) -> Order | None:
-        """One order."""
-        with self._database.read() as statements:
-            rows = statements.execute("SELECT * FROM orders WHERE id = :id", {"id": order_id})
-        return _order(**rows[0]) if rows else None
+        """One order in the read model."""
+        return self.read_model.find(order_id)
 
-    def confirm(self, order: Order) -> bool:
-        """Mark a pending order paid; false if it was called off meanwhile."""
-        query = """
-            UPDATE orders SET state = 'confirmed', total_cents = :total_cents, lines = :lines
-            WHERE id = :id AND state = 'pending' RETURNING id
-        """
-        lines = json.dumps([line.model_dump() for line in order.lines])
-        row = {"id": order.id, "total_cents": order.total_cents, "lines": lines}
-        with self._database.write() as statements:
-            return bool(statements.execute(query, row))
+    def unfinished(self, *, older_than_s: float) -> list[Order]:
+        """Orders of some age that are still pending or cancelling, oldest first."""
+        return self.read_model.unfinished(before_s=self._now_s() - older_than_s)
 
-    def start_cancelling(self, order_id: str, *, reason: str) -> bool:
-        """Call an unfinished order off: from now on it can only fail; false if it is finished."""
-        query = """
-            UPDATE orders SET state = 'cancelling', reason = :reason
-            WHERE id = :id AND state IN ('pending', 'cancelling') RETURNING id
-        """
-        with self._database.write() as statements:
-            return bool(statements.execute(query, {"id": order_id, "reason": reason}))
-
-    def finish_cancelling(self, order_id: str) -> None:
-        """Note that neither stock nor money is held for the order any more."""
-        query = "UPDATE orders SET state = 'failed' WHERE id = :id AND state = 'cancelling'"
-        with self._database.write() as statements:
-            statements.execute(query, {"id": order_id})
-
-    def unfinished(self, *, before_s: float) -> list[Order]:
-        """Orders from before a time that are neither confirmed nor failed, oldest first."""
-        query = """
-            SELECT * FROM orders WHERE state IN ('pending', 'cancelling') AND created_s < :before_s
-            ORDER BY created_s LIMIT 100
-        """
-        with self._database.read() as statements:
-            return [_order(**row) for row in statements.execute(query, {"before_s": before_s})]
+    def headers_of(self, order: Order) -> dict[str, str]:
+        """The headers of the request that placed an order."""
+        with self.database.read() as statements:
+            return event_store.first_headers_of(statements, order.id)
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        self.database.close()
 
-
-def _order(*, lines: str, **row: str) -> Order:
-    return Order.model_validate({**row, "lines": [Line(**line) for line in json.loads(lines)]})
+    def _append(self, statements: Statements, before: Order | None, event: Event, *, order_id: str) -> Order:
+        after = apply(before, event, order_id=order_id)
+        event_store.append(statements, order_id, event, version=after.version, at_s=self._now_s())
+        for announcement in announcements(before, after):
+            Outbox.add(statements, announcement.name, announcement.body, reply_to=announcement.reply_to)
+        return after

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-State = Literal["pending", "confirmed", "cancelling", "failed"]
+State = Literal["pending", "paid", "shipped", "cancelling", "failed"]
+NotificationStatus = Literal["", "requested", "sent", "failed"]
 
 
 class Item(BaseModel):
@@ -43,3 +44,10 @@ class Order(BaseModel):
     reason: str = ""
     correlation_id: str | None = None
     """The request that placed it: where to look when a customer calls."""
+
+    tracking: str = ""
+    notification: NotificationStatus = ""
+    """Whether the customer has been told that it is on its way."""
+
+    version: int = Field(default=0, exclude=True)
+    """How many events have happened to it."""

@@ -1,1 +1,1 @@
-"""The payments service: takes card payments through a provider, once an order."""
+"""The payments service: takes card payments through one of two providers, once an order."""

@@ -1,14 +1,16 @@
-"""What the payments service takes and gives as JSON."""
+"""What the payments service takes, and what it remembers."""
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["pending", "captured", "declined", "failed", "voided"]
 
 
 class Charge(BaseModel):
     """Money to take from a card for an order."""
+
+    model_config = ConfigDict(extra="forbid")
 
     order_id: str
     amount_cents: int = Field(gt=0)

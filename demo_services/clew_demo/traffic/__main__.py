@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import httpx
 
 from clew_demo.settings import HOST, PORTS
-from clew_demo.traffic.actions import actions
 from clew_demo.traffic.customers import Customers
+from clew_demo.traffic.visits import DAY_S, Visit, visits
 
 REPORT_EVERY_S = 30
 TIMEOUT_S = 30
@@ -23,15 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(_run(options.gateway, rate_per_s=options.rate, seed=options.seed))
+    coming = visits(options.seed, rate_per_s=options.rate, day_s=60 * options.day)
+    log.info(f"{options.rate:g} requests/s to {options.gateway}, seed {options.seed}")
+    asyncio.run(_run(options.gateway, coming))
 
 
-async def _run(gateway_url: str, *, rate_per_s: float, seed: int | None) -> None:
-    log.info(f"{rate_per_s:g} requests/s to {gateway_url}, seed {seed}")
+async def _run(gateway_url: str, coming: Iterator[Visit]) -> None:
     async with httpx.AsyncClient(base_url=gateway_url, timeout=TIMEOUT_S, trust_env=False) as client:
         customers = Customers(client)
         tasks = [
-            asyncio.create_task(customers.perform(actions(seed, rate_per_s=rate_per_s))),
+            asyncio.create_task(customers.perform(coming)),
             asyncio.create_task(_report(customers)),
         ]
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,8 +56,9 @@ def _summary(customers: Customers) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m clew_demo.traffic", description=__doc__)
     parser.add_argument("--gateway", default=f"http://{HOST}:{PORTS['gateway']}", metavar="URL")
-    parser.add_argument("--rate", type=float, default=4, metavar="REQUESTS_PER_S")
-    parser.add_argument("--seed", type=int, help="repeat the same actions (default: other ones each time)")
+    parser.add_argument("--rate", type=float, default=4, metavar="REQUESTS_PER_S", help="mean over a day")
+    parser.add_argument("--day", type=float, default=DAY_S / 60, metavar="MINUTES", help="length of a day")
+    parser.add_argument("--seed", type=int, help="repeat the same visits (default: other ones each time)")
     return parser
 
 

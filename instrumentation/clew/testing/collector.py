@@ -53,7 +53,9 @@ def running_collector() -> Iterator[RunningCollector]:
     """Start a collector, give it when it answers, and stop it. Raises `CollectorNotStarted`."""
     folder = Path(tempfile.mkdtemp(prefix="clew-testing-"))
     log = folder / "collector.log"
-    command = ["clew_server.cli", "up", "--data", str(folder / "data"), "--port", "0", "--otlp-port", "0"]
+    options = ("--port", "--otlp-port", "--zipkin-port", "--syslog-port")
+    free_ports = [argument for option in options for argument in (option, "0")]
+    command = ["clew_server.cli", "up", "--data", str(folder / "data"), *free_ports]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],

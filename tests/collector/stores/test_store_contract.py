@@ -74,6 +74,20 @@ def test_a_request_without_correlation_id_is_its_trace(embedded: DuckDBStore, st
     assert found.id == TRACE
 
 
+def test_a_trace_id_of_64_bits_is_found_as_its_reporters_write_it(embedded: DuckDBStore, store_of: StoreOf) -> None:
+    trace = "5aab74dbb904746b"
+    store_all(embedded, traces(a_span(trace=trace.zfill(32))), logs(a_log("noted", trace=trace.zfill(32))))
+    store = store_of(embedded)
+
+    found = store.request(trace.upper())
+
+    assert found is not None
+    assert found.trace_ids == (trace.zfill(32),)
+    assert ids(store.search_requests(RequestQuery(id=trace))) == [trace.zfill(32)]
+    assert ids(store.search_requests(RequestQuery(id=trace[:9]))) == [trace.zfill(32)]
+    assert [log.body for log in store.search_logs(LogQuery(request_id=trace)).items] == ["noted"]
+
+
 def test_a_request_holds_all_traces_with_its_correlation_id(embedded: DuckDBStore, store_of: StoreOf) -> None:
     retry = "f" * 32
     store_all(
@@ -269,6 +283,7 @@ def test_a_summary_says_what_the_request_was_asked_and_how_it_went(embedded: Duc
         (RequestQuery(min_duration_ns=SECOND_NS), ["slow"]),
         (RequestQuery(id="fai"), ["failed"]),
         (RequestQuery(id=f"{4:032x}"[:32]), ["slow"]),
+        (RequestQuery(id=f"{4:016x}"), ["slow"]),
         (RequestQuery(from_ns=T0_NS + 1 * SECOND_NS, to_ns=T0_NS + 3 * SECOND_NS), ["failed", "post"]),
         (RequestQuery(service="orders", status="2xx", min_duration_ns=SECOND_NS), ["slow"]),
         (RequestQuery(service="nobody"), []),

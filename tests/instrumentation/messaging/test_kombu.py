@@ -178,7 +178,7 @@ def test_a_message_that_is_put_back_continues_the_same_trace(
 def test_a_mixins_consumer_and_a_pools_producer_are_followed(
     exported: FakeCollector, connection: kombu.Connection, queue: kombu.Queue, broker: str
 ) -> None:
-    class Worker(ConsumerMixin):
+    class Worker(ConsumerMixin):  # type: ignore[misc]  # kombu's classes are not typed
         def __init__(self) -> None:
             self.connection = connection.clone()
 

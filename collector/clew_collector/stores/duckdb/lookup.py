@@ -12,7 +12,7 @@ from clew_collector.stores.duckdb.schema import PARTS, TABLES
 MAX_REQUEST_RECORDS: Final = 200_000
 """Spans, and log records, that one request hands out; a constant sent as correlation ID makes endless ones."""
 
-_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_TRACE_ID = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}")
 _PARTS: Final = f"""
     SELECT trace_id, correlation_id, start_ns, end_ns FROM {PARTS["traces"]}
     UNION ALL SELECT trace_id, correlation_id, start_ns, end_ns FROM {PARTS["logs"]}"""
@@ -112,4 +112,6 @@ def _request(*, spans: list[Span], logs: list[LogRecord], correlation_id: str | 
 
 
 def _trace_bytes(id: str) -> bytes | None:
-    return bytes.fromhex(id) if _TRACE_ID.fullmatch(id.strip().lower()) else None
+    """A trace's ID; one of 64 bits, as Zipkin and its reporters write it, is kept with zeroes before it."""
+    digits = id.strip().lower()
+    return bytes.fromhex(digits.zfill(32)) if _TRACE_ID.fullmatch(digits) else None

@@ -139,7 +139,11 @@ def _request_filters(query: RequestQuery) -> tuple[str, dict[str, Any]]:
         clauses.append("duration_ns >= $min_duration_ns")
         values["min_duration_ns"] = query.min_duration_ns
     if query.id is not None:
-        clauses.append("(starts_with(id, $id) OR starts_with(lower(hex(trace_id)), lower($id)))")
+        # A trace ID of 64 bits is kept with zeroes before it, and looked for without.
+        clauses.append(
+            "(starts_with(id, $id) OR starts_with(lower(hex(trace_id)), lower($id))"
+            " OR starts_with(lower(hex(trace_id)), repeat('0', 16) || lower($id)))"
+        )
         values["id"] = query.id
     return "".join(f" AND {clause}" for clause in clauses), values
 
@@ -163,7 +167,10 @@ def _log_filters(query: LogQuery) -> tuple[str, dict[str, Any]]:
         clauses.append("contains(lower(body), lower($text))")
         values["text"] = query.text
     if query.request_id is not None:
-        clauses.append("(correlation_id = $request_id OR lower(hex(trace_id)) = lower($request_id))")
+        clauses.append(
+            "(correlation_id = $request_id"
+            " OR lower(hex(trace_id)) IN (lower($request_id), repeat('0', 16) || lower($request_id)))"
+        )
         values["request_id"] = query.request_id
     return " AND ".join(clauses), values
 

@@ -1,0 +1,1 @@
+"""Who the customers are: users, the tokens they show, and the points they earn."""

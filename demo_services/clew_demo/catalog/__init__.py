@@ -1,0 +1,1 @@
+"""What the shop sells: product pages, cached in Redis, from two instances."""

@@ -1,0 +1,1 @@
+"""The servers that the shop shares: a broker for its messages, and a Redis."""

@@ -1,0 +1,94 @@
+"""The demo shop with a real collector watching it, and questions about what the collector has stored."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from clew_demo.faults.switchboard import Switchboard
+from tests.demo_services.running_shop import RunningShop
+from tests.demo_services.waiting import wait_until
+from tests.server.running_clew import RunningClew, clew_up
+
+STORED_TIMEOUT_S = 30.0
+GOOD_CARD = "4242424242424242"
+
+Stored = dict[str, Any]
+"""A request as the dashboard gives it as JSON."""
+
+
+class WatchedShop:
+    """What a customer and what a developer can do."""
+
+    def __init__(self, shop: RunningShop, clew: RunningClew) -> None:
+        self.shop = shop
+        self.switchboard = Switchboard(shop.folder)
+        self._dashboard_url = clew.dashboard_url
+        self._numbers = itertools.count(1)
+        self._gateway = httpx.Client(base_url=shop.gateway_url, timeout=30, trust_env=False)
+        self._dashboard = httpx.Client(base_url=clew.dashboard_url, timeout=30, trust_env=False)
+        token = self._gateway.post("/login", json={"user": "ada"}).json()["token"]
+        self._authorization = {"Authorization": f"Bearer {token}"}
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> str:
+        """Send one request to the shop; its ID."""
+        request_id = f"test-{next(self._numbers)}"
+        headers = {"X-Request-ID": request_id, **self._authorization}
+        self._gateway.request(method, path, json=body, headers=headers)
+        return request_id
+
+    def check_out(self, product_id: str = "tea-sencha", *, quantity: int = 1) -> str:
+        """Buy something; the request's ID."""
+        items = [{"product_id": product_id, "quantity": quantity}]
+        return self.send("POST", "/checkout", {"user": "ada", "items": items, "card": GOOD_CARD})
+
+    def all_at_once(self, act: Callable[[], str], *, times: int) -> list[str]:
+        """Do the same several times at the same time; the IDs of the requests."""
+        with ThreadPoolExecutor(times) as pool:
+            return [found.result() for found in [pool.submit(act) for _ in range(times)]]
+
+    def stored(self, request_id: str) -> Stored:
+        """What is stored of a request, once its first span is there."""
+        found: Stored = {}
+
+        def is_there() -> bool:
+            nonlocal found
+            answer = self._dashboard.get(f"/requests/{request_id}", params={"format": "json"})
+            found = answer.json() if answer.is_success else {}
+            return any(not span["parent_span_id"] for span in found.get("spans", ()))
+
+        wait_until(is_there, timeout_s=STORED_TIMEOUT_S)
+        return found
+
+    def requests(self, **filters: str | int) -> list[Stored]:
+        """Stored requests, newest first."""
+        items: list[Stored] = self._dashboard.get("/requests", params={"format": "json", **filters}).json()["items"]
+        return items
+
+    def logs(self, **filters: str | int) -> list[Stored]:
+        """Stored log records, newest first."""
+        items: list[Stored] = self._dashboard.get("/logs", params={"format": "json", **filters}).json()["items"]
+        return items
+
+    @contextmanager
+    def planted(self, fault: str) -> Iterator[None]:
+        """With a fault in the shop."""
+        self.switchboard.plant(fault)
+        try:
+            yield
+        finally:
+            self.switchboard.lift(fault)
+
+
+@contextmanager
+def watched_shop(folder: Path) -> Iterator[WatchedShop]:
+    """All of the shop and a `clew up`, both with data of their own."""
+    with (
+        clew_up(folder / "clew") as clew,
+        RunningShop(folder / "shop", otlp_endpoint=clew.otlp_url) as shop,
+    ):
+        yield WatchedShop(shop, clew)
