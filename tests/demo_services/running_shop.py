@@ -29,10 +29,19 @@ class RunningShop:
         otlp_endpoint: str = "http://127.0.0.1:9",
         servers: Servers = Servers(),  # noqa: B008  # frozen
         only: Iterable[str] | None = None,
+        zipkin_url: str | None = None,
+        syslog_address: str | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        listed = services(folder, otlp_endpoint, base_port=0, servers=servers)
+        listed = services(
+            folder,
+            otlp_endpoint,
+            base_port=0,
+            servers=servers,
+            zipkin_url=zipkin_url,
+            syslog_address=syslog_address,
+        )
         self.services = {service.name: service for service in listed}
         self.faults = Switchboard(folder)
         self.gateway_url = named("gateway", listed).url

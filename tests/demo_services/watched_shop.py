@@ -89,6 +89,11 @@ def watched_shop(folder: Path) -> Iterator[WatchedShop]:
     """All of the shop and a `clew up`, both with data of their own."""
     with (
         clew_up(folder / "clew") as clew,
-        RunningShop(folder / "shop", otlp_endpoint=clew.otlp_url) as shop,
+        RunningShop(
+            folder / "shop",
+            otlp_endpoint=clew.otlp_url,
+            zipkin_url=clew.zipkin_url,
+            syslog_address=":".join(map(str, clew.syslog_address)),
+        ) as shop,
     ):
         yield WatchedShop(shop, clew)
