@@ -11,9 +11,9 @@ from tests.servers import rabbitmq, redis
 from tests.servers.processes import Server, free_port, temporary_folder
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def callers_have_no_clew() -> Iterator[None]:
-    """Other tests of this run switch clew on, which then rewrites what is sent from here. `configure()` still does."""
+    """For tests that stand outside: others of this run switch clew on, which then rewrites what is sent from here."""
     before, RUNTIME.enabled = RUNTIME.enabled, False
     yield
     clew.shutdown(0.5)

@@ -9,6 +9,8 @@ from tests.demo_services.otlp_sink import OtlpSink, Seen
 from tests.demo_services.running_shop import RunningShop
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 WITH_CLEW = {"gateway", "accounts", "orders", "inventory", "payments", "shipping", "notifications"}
 LINES_OF_A_CHECKOUT = {
     ("gateway", "checkout started"),

@@ -8,6 +8,8 @@ import pytest
 from tests.demo_services.waiting import wait_until
 from tests.demo_services.watched_shop import Stored, WatchedShop, watched_shop
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 DECLINED_CARD = "4000000000000002"
 PAGE = "/products/teapot-iron"
 

@@ -17,6 +17,8 @@ from tests.demo_services.waiting import wait_until
 from tests.servers import rabbitmq
 from tests.servers.processes import Server, free_port, temporary_folder
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 KILLS = 8
 BUYERS = 4
 SETTLED_S = 120.0

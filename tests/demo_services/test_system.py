@@ -16,6 +16,8 @@ from clew_demo.system import DASHBOARD_VARIABLE, Service, named, services, traff
 from tests.demo_services.running_shop import RunningShop
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 BASKET = {"user": "ada", "items": [{"product_id": "tea-sencha"}], "card": "4242424242424242"}
 REQUEST_ID = {"X-Request-ID": "web-7f3a09c1"}
 NAMES = [service.name for service in services(Path("data"), "http://c")]

@@ -14,6 +14,8 @@ from tests.demo_services.otlp_sink import OtlpSink
 from tests.demo_services.running_shop import RunningShop
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 REQUESTS = 1_000
 RATE_PER_S = 25.0
 QUIET_S = 5.0

@@ -3,11 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import stamina
 import structlog
-from opentelemetry import trace
 from purgatory import SyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
@@ -20,14 +18,12 @@ from clew_demo.payments.provider import (
     ProviderTimedOut,
     ProviderUnavailable,
 )
+from clew_demo.resilience.circuit_notes import note_change, note_state
 
 TRIES = 2
 RETRY_AFTER_S = 0.1
 BREAKER_FAILURES = 5
 BREAKER_OPEN_S = 10.0
-STATES = {"closed": "closed", "opened": "open", "half-opened": "half_open"}
-"""purgatory's words for the states, and those of span attributes."""
-
 log = structlog.get_logger()
 
 
@@ -54,7 +50,7 @@ class GuardedProvider:
         self._breakers = SyncCircuitBreakerFactory(
             default_threshold=failures, default_ttl=open_s, exclude=[CardDeclined, CardNetworkFailed, ChargeVoided]
         )
-        self._breakers.add_listener(_note_change)
+        self._breakers.add_listener(note_change)
 
     def charge(self, charge: Charge) -> None:
         """Take the money of an order. Raises as `CardProvider.charge`."""
@@ -82,7 +78,7 @@ class GuardedProvider:
             try:
                 breaker.__enter__()
             except OpenedState as opened:
-                _describe(self.name, "opened")
+                note_state(self.name, "opened")
                 # purgatory raises the same object each time, and a traceback would grow on it.
                 opened.with_traceback(None)
                 raise BreakerOpen(f"the circuit to {self.name} is open") from None
@@ -108,18 +104,3 @@ def log_retry(details: stamina.instrumentation.RetryDetails) -> None:
 def _is_worth_another_try(error: Exception) -> bool:
     """A time-out has cost enough already, and its money may be taken."""
     return isinstance(error, ProviderUnavailable) and not isinstance(error, (ProviderTimedOut, BreakerOpen))
-
-
-def _note_change(name: str, kind: str, event: Any) -> None:
-    if kind != "state_changed":
-        return
-    _describe(name, event.state)
-    if event.state == "opened":
-        log.warning("circuit breaker opened", breaker=name)
-    elif event.state == "closed":
-        log.info("circuit breaker closed", breaker=name)
-
-
-def _describe(name: str, state: str) -> None:
-    """Put the state of a circuit on the request's span; one that is closed all the time is not worth an attribute."""
-    trace.get_current_span().set_attributes({"circuit_breaker.name": name, "circuit_breaker.state": STATES[state]})

@@ -2,15 +2,11 @@
 
 import httpx
 import structlog
-from opentelemetry import trace
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.messages.base import Event
-from purgatory.domain.messages.events import ContextChanged
 from purgatory.domain.model import OpenedState
 from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
 
-STATES = {"closed": "closed", "opened": "open", "half-opened": "half_open"}
-"""purgatory's words for the states, and those of span attributes."""
+from clew_demo.resilience.circuit_notes import note_change, note_state
 
 log = structlog.get_logger()
 
@@ -32,7 +28,7 @@ class Breaking(httpx.AsyncBaseTransport):
         self._inner = inner
         self._service = service
         self._circuits = AsyncCircuitBreakerFactory(default_threshold=threshold, default_ttl=open_s)
-        self._circuits.add_listener(_note_change)
+        self._circuits.add_listener(note_change)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The neighbour's answer. Raises `CircuitOpen` without asking it while the circuit is open."""
@@ -56,22 +52,7 @@ class Breaking(httpx.AsyncBaseTransport):
         try:
             await circuit.__aenter__()
         except OpenedState as opened:
-            _describe(self._service, "opened")
+            note_state(self._service, "opened")
             # purgatory raises the same object each time, and a traceback would grow on it.
             opened.with_traceback(None)
             raise CircuitOpen(f"the circuit to {self._service} is open") from None
-
-
-def _note_change(name: str, kind: str, event: Event) -> None:
-    if not isinstance(event, ContextChanged):
-        return
-    _describe(name, event.state)
-    if event.state == "opened":
-        log.warning("circuit breaker opened", breaker=name)
-    elif event.state == "closed":
-        log.info("circuit breaker closed", breaker=name)
-
-
-def _describe(service: str, state: str) -> None:
-    """Put the state of a circuit on the request's span; one that is closed all the time is not worth an attribute."""
-    trace.get_current_span().set_attributes({"circuit_breaker.name": service, "circuit_breaker.state": STATES[state]})

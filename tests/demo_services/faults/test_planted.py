@@ -9,6 +9,8 @@ from clew_demo.faults.catalogue import FAULTS
 from tests.demo_services.waiting import wait_until
 from tests.demo_services.watched_shop import Stored, WatchedShop, watched_shop
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 SEEN_TIMEOUT_S = 60.0
 PAGE = "/products/teapot-iron"
 

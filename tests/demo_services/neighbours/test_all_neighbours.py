@@ -9,6 +9,8 @@ import pytest
 
 from tests.demo_services.neighbours.processes import CALLER, running_service
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 A_REQUEST = {
     "warehouse": ("POST", "/picks", {"order_id": "o-1", "lines": [{"product_id": "moka-pot", "quantity": 2}]}),
     "fraud": ("POST", "/checks", {"order_id": "o-1", "amount_cents": 1200}),

@@ -9,6 +9,8 @@ from clew_demo.fraud.app import SUSPICIOUS_CENTS
 from tests.demo_services.neighbours.processes import CALLER, SPAN_ID, TRACE_ID, RunningService, running_service
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 RFC_5424 = re.compile(
     r"<(?P<priority>\d{1,3})>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \S+ fraud \d+ (?P<id>\S+) "
     r'(?P<data>-|(?:\[\S+?(?: \w+="(?:[^"\\\]]|\\.)*")*\])+) (?P<text>.*)',

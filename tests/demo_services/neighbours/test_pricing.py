@@ -15,6 +15,8 @@ from tests.demo_services.neighbours.processes import CALLER, SPAN_ID, TRACE_ID, 
 from tests.demo_services.neighbours.zipkin_sink import ZipkinSink
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 SINGLE = {"b3": f"{TRACE_ID}-{SPAN_ID}-1"}
 MULTIPLE = {"x-b3-traceid": TRACE_ID, "x-b3-spanid": SPAN_ID, "x-b3-sampled": "1"}
 

@@ -10,6 +10,8 @@ from tests.demo_services.neighbours.processes import CALLER, SPAN_ID, TRACE_ID, 
 from tests.demo_services.otlp_sink import OtlpSink
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtlpSink]:

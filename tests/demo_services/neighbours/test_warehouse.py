@@ -6,6 +6,8 @@ import pytest
 
 from tests.demo_services.neighbours.processes import CALLER, TRACE_ID, RunningService, running_service
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 IDS = f"request_id={CALLER['X-Request-ID']} trace={TRACE_ID}"
 
 

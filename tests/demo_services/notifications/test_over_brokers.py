@@ -23,6 +23,8 @@ from tests.demo_services.neighbours.processes import CALLER, TRACE_ID, running_s
 from tests.demo_services.otlp_sink import OtlpSink
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 REQUESTS = "notifications.requests"
 REPLIES = "notifications.replies"
 STEPS = {"process notifications.requests", "send mail", "relay notification.settled"}

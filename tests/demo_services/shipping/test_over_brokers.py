@@ -19,6 +19,8 @@ from tests.demo_services.neighbours.processes import CALLER, TRACE_ID, RunningSe
 from tests.demo_services.otlp_sink import OtlpSink
 from tests.demo_services.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 LINES = [{"product_id": "moka-pot", "quantity": 2}]
 
 
