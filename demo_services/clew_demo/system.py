@@ -93,6 +93,8 @@ def services(
         "CLEW_DEMO_DATA": str(data),
         "CLEW_DEMO_REDIS_URL": redis_url,
         "CLEW_DEMO_BROKER_URL": servers.broker_url or redis_url,
+        # The first is clew's, and wins over what the starter's environment says; the second is the neighbours'.
+        "CLEW_ENDPOINT": otlp_endpoint,
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
         # The services have spans of their own for both; what they ask again and again in the background is no request.
         "CLEW_DISABLED_INSTRUMENTATIONS": "redis,sqlite3",

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-import clew
 from clew.runtime import RUNTIME
 from tests.servers import rabbitmq, redis
 from tests.servers.processes import Server, free_port, temporary_folder
@@ -16,7 +15,6 @@ def callers_have_no_clew() -> Iterator[None]:
     """For tests that stand outside: others of this run switch clew on, which then rewrites what is sent from here."""
     before, RUNTIME.enabled = RUNTIME.enabled, False
     yield
-    clew.shutdown(0.5)
     RUNTIME.enabled = before
 
 

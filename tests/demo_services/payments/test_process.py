@@ -17,8 +17,6 @@ from tests.demo_services.payments.till import CARD
 from tests.demo_services.waiting import wait_until
 from tests.servers.processes import Server, answers_http, free_port, running
 
-pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
-
 ABSENT = "http://127.0.0.1:9"
 
 
