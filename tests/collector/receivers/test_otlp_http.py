@@ -15,9 +15,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+import tests.collector.receivers.intake as intake_in_process
 from clew_collector.errors import ClewError, SpoolFull, StoreUnavailable
 from clew_collector.receivers.otlp_http import OtlpHttpReceiver
-from clew_collector.spool import Counter, Payload
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
 
 LIMIT = 100_000
@@ -26,30 +26,11 @@ JSON = {"content-type": "application/json"}
 GOOD = logs(a_log("fine")).SerializeToString()
 
 
-class Intake:
-    """A receiver with what it handed on and counted."""
+class Intake(intake_in_process.Intake):
+    """One for OtlpHttpReceiver."""
 
     def __init__(self, error: ClewError | None = None) -> None:
-        self.payloads: list[Payload] = []
-        self.counts: dict[Counter, int] = {}
-        self._error = error
-        self.app = OtlpHttpReceiver(self._deliver, count=self._count, max_body_bytes=LIMIT)
-
-    async def _deliver(self, payload: Payload) -> None:
-        if self._error is not None:
-            raise self._error
-        self.payloads.append(payload)
-
-    def _count(self, counter: Counter, count: int) -> None:
-        self.counts[counter] = self.counts.get(counter, 0) + count
-
-    def send(self, path: str, content: bytes, headers: dict[str, str], *, method: str = "POST") -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, content=content, headers=headers)
-
-        return asyncio.run(send())
+        super().__init__(OtlpHttpReceiver, error=error, max_body_bytes=LIMIT)
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+import tests.collector.receivers.intake as intake_in_process
 from clew_collector.errors import ClewError, SpoolFull, StoreUnavailable
 from clew_collector.receivers.zipkin import ZipkinReceiver
-from clew_collector.spool import Counter, Payload
 from clew_collector.wire.zipkin.proto3 import ListOfSpans
 from tests.collector.zipkin_builders import SPAN, TRACE, TRACE_64, a_span, body_of
 
@@ -31,30 +30,11 @@ def a_protobuf_list() -> bytes:
     return bytes(message.SerializeToString())
 
 
-class Intake:
-    """A receiver with what it handed on and counted."""
+class Intake(intake_in_process.Intake):
+    """One for ZipkinReceiver."""
 
     def __init__(self, error: ClewError | None = None) -> None:
-        self.payloads: list[Payload] = []
-        self.counts: dict[Counter, int] = {}
-        self._error = error
-        self.app = ZipkinReceiver(self._deliver, count=self._count, max_body_bytes=LIMIT)
-
-    async def _deliver(self, payload: Payload) -> None:
-        if self._error is not None:
-            raise self._error
-        self.payloads.append(payload)
-
-    def _count(self, counter: Counter, count: int) -> None:
-        self.counts[counter] = self.counts.get(counter, 0) + count
-
-    def send(self, path: str, content: bytes, headers: dict[str, str], *, method: str = "POST") -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, content=content, headers=headers)
-
-        return asyncio.run(send())
+        super().__init__(ZipkinReceiver, error=error, max_body_bytes=LIMIT)
 
     def trace_ids(self) -> set[str]:
         return {
