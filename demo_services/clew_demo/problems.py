@@ -49,6 +49,10 @@ def install(app: FastAPI) -> None:
         return _answer(500, "internal_error", "Something is broken here; we have been told.")
 
 
+def body_of(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    """A problem as its answer says it, in any framework."""
+    return {"status": status, "code": code, "detail": detail, "correlation_id": clew.correlation_id(), **more}
+
+
 def _answer(status: int, code: str, detail: str, **more: Any) -> JSONResponse:
-    body = {"status": status, "code": code, "detail": detail, "correlation_id": clew.correlation_id(), **more}
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
+    return JSONResponse(body_of(status, code, detail, **more), status_code=status, media_type=MEDIA_TYPE)

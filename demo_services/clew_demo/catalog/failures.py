@@ -6,8 +6,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-import clew
-from clew_demo.problems import MEDIA_TYPE, Problem
+from clew_demo.problems import MEDIA_TYPE, Problem, body_of
 
 
 def problem(request: Request[Any, Any, Any], error: Problem) -> Response[dict[str, Any]]:
@@ -40,5 +39,4 @@ HANDLERS: ExceptionHandlersMap = {
 
 
 def _answer(status: int, code: str, detail: str) -> Response[dict[str, Any]]:
-    body = {"status": status, "code": code, "detail": detail, "correlation_id": clew.correlation_id()}
-    return Response(body, status_code=status, media_type=MEDIA_TYPE)
+    return Response(body_of(status, code, detail), status_code=status, media_type=MEDIA_TYPE)

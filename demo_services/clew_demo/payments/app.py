@@ -11,7 +11,7 @@ import clew
 from clew_demo.payments.cashier import Cashier, PaymentInProgress, PaymentVoided
 from clew_demo.payments.models import Charge
 from clew_demo.payments.provider import CardDeclined, ProviderUnavailable
-from clew_demo.problems import MEDIA_TYPE, Problem
+from clew_demo.problems import MEDIA_TYPE, Problem, body_of
 
 log = structlog.get_logger()
 
@@ -80,6 +80,6 @@ def _http_error(error: HTTPException) -> Response:
 
 def _answer(status: int, code: str, detail: str, **more: Any) -> Response:
     """The same as `clew_demo.problems` answers elsewhere."""
-    answer = jsonify(status=status, code=code, detail=detail, correlation_id=clew.correlation_id(), **more)
+    answer = jsonify(body_of(status, code, detail, **more))
     answer.status_code, answer.mimetype = status, MEDIA_TYPE
     return answer
