@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from clew.pytest_plugin import everything_sends_to_a_collector
 from tests.servers import chromium as chromium_server
 from tests.servers import elasticsearch, kafka, moto, rabbitmq, redis, zipkin
 from tests.servers.missing import ServerMissingError
@@ -81,6 +82,10 @@ def kafka_url(servers: _Servers) -> str:
 @pytest.fixture
 def aws_url(servers: _Servers) -> str:
     return servers.get("moto", moto.start).url
+
+
+# Narrower than the plugin's own: most tests here have a collector of their own for the processes that they start.
+clew_collector = pytest.fixture(everything_sends_to_a_collector, scope="module")
 
 
 # One a module: while it is open, Playwright's event loop counts as running, and `asyncio.run` fails.

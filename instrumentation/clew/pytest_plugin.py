@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,16 +29,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def clew_collector() -> "Iterator[RunningCollector]":
-    """A collector for all tests, as a process; this process and those that it starts send to it."""
+    """A collector for all tests, as a process; this process and those that it starts send to it.
+
+    Tests of which some want their environment untouched override it with a narrower scope::
+
+        clew_collector = pytest.fixture(everything_sends_to_a_collector, scope="module")
+    """
+    yield from everything_sends_to_a_collector()
+
+
+def everything_sends_to_a_collector() -> "Iterator[RunningCollector]":
+    """Start a collector, have this process and its children send to it, and put back what was before."""
     from clew.testing import running_collector
 
     before = {name: os.environ.get(name) for name in _VARIABLES}
     with running_collector() as collector:
         os.environ.update({"CLEW_ENDPOINT": collector.endpoint, "CLEW_BATCH_DELAY_S": "0.05"})
-        _point_this_process_at(collector.endpoint)
+        put_back = _point_this_process_at(collector.endpoint)
         try:
             yield collector
         finally:
+            put_back()
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
@@ -66,18 +77,26 @@ def pytest_runtest_makereport(
     return report
 
 
-def _point_this_process_at(endpoint: str) -> None:
-    """Switch clew on here, or let what is switched on already send to the collector, too."""
+def _point_this_process_at(endpoint: str) -> Callable[[], None]:
+    """Switch clew on here, or let what is switched on already send to the collector, too; how to undo that."""
     import dataclasses
 
     import clew
     from clew.runtime import RUNTIME
 
-    given: dict[str, Any] = {"service": "tests", "log_format": "none"}
+    before: dict[str, Any] | None = None
     if RUNTIME.exporter is not None:
         settings = RUNTIME.settings
-        given = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+        before = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    given = before or {"service": "tests", "log_format": "none"}
     clew.configure(**{**given, "endpoint": endpoint, "batch_delay_s": 0.05})
+
+    def put_back() -> None:
+        clew.shutdown()
+        if before is not None:
+            clew.configure(**before)
+
+    return put_back
 
 
 def _write(item: pytest.Item, number: int, followed: Any) -> str:

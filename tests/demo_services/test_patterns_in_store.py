@@ -1,10 +1,13 @@
 """How each pattern is found in what the collector has stored of a healthy shop: by spans, links and lines."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from clew_demo.gateway.neighbours import RECOMMENDATIONS_TRY_S
 from tests.demo_services.waiting import wait_until
 from tests.demo_services.watched_shop import Stored, WatchedShop, watched_shop
 
@@ -29,7 +32,14 @@ def bought(shop: WatchedShop) -> Stored:
 def is_settled(stored: Stored) -> bool:
     """Whether all that a checkout sets off has happened, and is stored."""
     settled = {"process notifications.replies", "process accounts.events", "POST /points"}
-    return settled <= {span["name"] for span in stored["spans"]} and ("fraud", "order checked") in lines(stored)
+    told = {("fraud", "order checked"), ("orders", "order shipped")}
+    return settled <= {span["name"] for span in stored["spans"]} and told <= lines(stored) and not orphans(stored)
+
+
+def orphans(stored: Stored) -> set[str]:
+    """The parents that are still to come."""
+    parents_named = {span["parent_span_id"] for span in stored["spans"] if span["parent_span_id"]}
+    return parents_named - {span["span_id"] for span in stored["spans"]}
 
 
 def complete(shop: WatchedShop, request_id: str, is_complete: Callable[[Stored], bool]) -> Stored:
@@ -155,3 +165,68 @@ def test_neighbours_without_clew_are_on_the_request_all_the_same(shop: WatchedSh
 
     complete(shop, page, lambda stored: {"recommendations", "pricing"} <= {each["service"] for each in stored["spans"]})
     assert ("fraud", "order checked") in lines(bought)
+
+
+def test_idempotency_is_an_order_recalled_instead_of_one_more(shop: WatchedShop) -> None:
+    first, second = [shop.check_out(headers={"Idempotency-Key": "basket-1"}) for _ in range(2)]
+
+    again = complete(shop, second, lambda stored: ("orders", "order recalled") in lines(stored))
+
+    once = complete(shop, first, lambda stored: ("orders", "order paid") in lines(stored))
+    assert named(once, "POST /payments", "payments")
+    assert not named(again, "POST /payments")
+    assert order_of(again, "order recalled") == order_of(once, "order paid")
+
+
+def order_of(stored: Stored, line: str) -> str:
+    (found,) = {log["attributes"]["order_id"] for log in stored["logs"] if log["body"] == line}
+    return str(found)
+
+
+def test_a_time_out_is_a_call_given_up_and_a_page_without_it(shop: WatchedShop) -> None:
+    with shop.planted("breaker-open"):
+        page = shop.send("GET", PAGE)
+
+    stored = complete(shop, page, lambda stored: ("gateway", "recommendations left out") in lines(stored))
+
+    asked = "/recommendations/teapot-iron"
+    (given_up,) = [span for span in calls_of_root(stored) if span["attributes"].get("url.full", "").endswith(asked)]
+    (root,) = named(stored, "GET /products/{product_id}", "gateway")
+    assert given_up["attributes"]["error.type"] == "asyncio.exceptions.CancelledError"
+    assert given_up["duration_ns"] < 2 * RECOMMENDATIONS_TRY_S * 1e9
+    assert root["attributes"]["http.response.status_code"] == 200
+
+
+def test_a_rate_limit_is_a_refusal_that_names_the_client(shop: WatchedShop) -> None:
+    def ask_until_refused() -> str:
+        """Pages that do not exist: the cheapest there are."""
+        while True:
+            request_id, status = shop.ask("GET", "/products/NO-SLUG", headers={"X-Client-ID": "greedy"})
+            if status == 429:
+                return request_id
+
+    refused = shop.all_at_once(ask_until_refused, times=8)[0]
+
+    stored = complete(shop, refused, lambda stored: ("gateway", "rate limited") in lines(stored))
+    (root,) = stored["spans"]
+    assert root["attributes"]["http.response.status_code"] == 429
+    assert stored["logs"][0]["attributes"]["client"] == "greedy"
+
+
+# The last one: it leaves the shop out of breath.
+def test_a_bulkhead_is_pages_turned_away_at_once(shop: WatchedShop) -> None:
+    instances = [shop.shop.pid(name) for name in ("catalog", "catalog-2")]
+    try:
+        for pid in instances:
+            os.kill(pid, signal.SIGSTOP)
+        pages = shop.all_at_once(lambda: shop.ask("GET", PAGE), times=120)
+    finally:
+        for pid in instances:
+            os.kill(pid, signal.SIGCONT)
+
+    away = [request_id for request_id, status in pages if status == 503]
+    turned_away = [stored for stored in map(shop.stored, away) if ("gateway", "bulkhead full") in lines(stored)]
+    assert turned_away
+    (root,) = turned_away[0]["spans"]
+    assert root["attributes"]["bulkhead.name"] == "product pages"
+    assert root["attributes"]["http.response.status_code"] == 503

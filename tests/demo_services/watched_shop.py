@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -16,6 +16,10 @@ from tests.server.running_clew import RunningClew, clew_up
 
 STORED_TIMEOUT_S = 30.0
 GOOD_CARD = "4242424242424242"
+ANY_NUMBER = httpx.Limits(max_connections=None)
+NO_HEADERS: Mapping[str, str] = {}
+
+T = TypeVar("T")
 
 Stored = dict[str, Any]
 """A request as the dashboard gives it as JSON."""
@@ -29,25 +33,35 @@ class WatchedShop:
         self.switchboard = Switchboard(shop.folder)
         self._dashboard_url = clew.dashboard_url
         self._numbers = itertools.count(1)
-        self._gateway = httpx.Client(base_url=shop.gateway_url, timeout=30, trust_env=False)
+        self._gateway = httpx.Client(base_url=shop.gateway_url, timeout=30, trust_env=False, limits=ANY_NUMBER)
         self._dashboard = httpx.Client(base_url=clew.dashboard_url, timeout=30, trust_env=False)
         token = self._gateway.post("/login", json={"user": "ada"}).json()["token"]
         self._authorization = {"Authorization": f"Bearer {token}"}
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> str:
+    def send(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> str:
         """Send one request to the shop; its ID."""
-        request_id = f"test-{next(self._numbers)}"
-        headers = {"X-Request-ID": request_id, **self._authorization}
-        self._gateway.request(method, path, json=body, headers=headers)
-        return request_id
+        return self.ask(method, path, body, headers=headers)[0]
 
-    def check_out(self, product_id: str = "tea-sencha", *, quantity: int = 1) -> str:
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> tuple[str, int]:
+        """Send one request to the shop; its ID and the answer's status."""
+        request_id = f"test-{next(self._numbers)}"
+        own = {"X-Request-ID": request_id, **self._authorization}
+        answer = self._gateway.request(method, path, json=body, headers={**own, **headers})
+        return request_id, answer.status_code
+
+    def check_out(
+        self, product_id: str = "tea-sencha", *, quantity: int = 1, headers: Mapping[str, str] = NO_HEADERS
+    ) -> str:
         """Buy something; the request's ID."""
         items = [{"product_id": product_id, "quantity": quantity}]
-        return self.send("POST", "/checkout", {"user": "ada", "items": items, "card": GOOD_CARD})
+        return self.send("POST", "/checkout", {"user": "ada", "items": items, "card": GOOD_CARD}, headers=headers)
 
-    def all_at_once(self, act: Callable[[], str], *, times: int) -> list[str]:
-        """Do the same several times at the same time; the IDs of the requests."""
+    def all_at_once(self, act: Callable[[], T], *, times: int) -> list[T]:
+        """Do the same several times at the same time; what came of each."""
         with ThreadPoolExecutor(times) as pool:
             return [found.result() for found in [pool.submit(act) for _ in range(times)]]
 

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Header, Request
 
 from clew_demo.gateway.refusals import too_many_requests, unauthorized
 from clew_demo.gateway.tokens import Tokens
 from clew_demo.problems import Problem
 from clew_demo.resilience.rate_limit import RateLimit
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,10 @@ async def within_rate_limit(
     if entrance.rate_limit is None:
         return
     address = request.client.host if request.client else "unknown"
-    wait_s = await entrance.rate_limit.hit(x_client_id or user or address)
+    client = x_client_id or user or address
+    wait_s = await entrance.rate_limit.hit(client)
     if wait_s is not None:
+        log.warning("rate limited", client=client, wait_s=round(wait_s, 1))
         raise too_many_requests(wait_s)
 
 

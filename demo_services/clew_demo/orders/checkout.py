@@ -131,6 +131,7 @@ class Checkout:
 
 def _recall(order: Order) -> Order:
     """Answer as the first time."""
+    log.info("order recalled", order_id=order.id, state=order.state)
     if order.state in ("paid", "shipped"):
         return order
     if order.state == "pending":

@@ -7,8 +7,6 @@ import pytest
 import structlog
 
 import clew
-from clew.configuration import configure_as_parent
-from clew.runtime import RUNTIME
 from clew_demo.messaging.events import Message
 from clew_demo.messaging.outbox import Outbox
 from tests.demo_services.messaging.brokers import a_database, consuming, relaying
@@ -21,14 +19,11 @@ QUEUE = "shipping.events"
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCollector]:
     """What this process reports."""
-    before = RUNTIME.settings if RUNTIME.exporter is not None else None
     with running_collector() as collector:
         clew.configure(service="orders", endpoint=collector.url)
         yield collector
         clew.shutdown(0.5)
         structlog.reset_defaults()
-    if before is not None:  # the plugin's, for the tests that follow their requests
-        configure_as_parent(before)
 
 
 def write_in_a_request(folder: Path) -> Any:

@@ -67,9 +67,7 @@ def running_service(
     argv = [sys.executable, "-m", f"clew_demo.{name}", *(["--port", str(port)] if listens else [])]
     own = {"CLEW_DEMO_DATA": str(folder), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **(env or {})}
     with output.open("wb") as file:
-        # The plugin that follows requests has told this process where to send to.
-        inherited = {name: value for name, value in os.environ.items() if name != "CLEW_ENDPOINT"}
-        process = subprocess.Popen(argv, env={**inherited, **own}, stdout=file, stderr=file)
+        process = subprocess.Popen(argv, env={**os.environ, **own}, stdout=file, stderr=file)
     url = f"http://127.0.0.1:{port}" if listens else ""
     try:
         if listens:
