@@ -9,7 +9,8 @@ from typing import Final, Self
 import structlog
 
 from clew_collector.errors import ClewError, StoreUnavailable
-from clew_collector.spool import Counter, Payload, Spool
+from clew_collector.payload import Payload
+from clew_collector.spool import Counter, Spool
 
 _COUNTERS_INTERVAL_S: Final = 1.0
 

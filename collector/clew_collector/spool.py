@@ -10,12 +10,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 from clew_collector.errors import ConfigError, SpoolFull, StoreUnavailable
 from clew_collector.model import Signal, record
+from clew_collector.payload import Payload
 
 FORMAT_VERSION: Final = 1
 DIGEST_MEMORY_S: Final = 900
@@ -41,16 +41,6 @@ CREATE TABLE IF NOT EXISTS counters (
 
 
 @record
-class Payload:
-    """An OTLP/protobuf body that has been checked. `digest` is that of the body as sent, decompressed."""
-
-    signal: Signal
-    body: bytes
-    records: int
-    digest: bytes
-
-
-@record
 class Spooled:
     """A payload that waits in the spool under its number."""
 
@@ -71,11 +61,6 @@ class Depth:
 
 Counter = tuple[str, str, str]
 """Outcome (`accepted`, `duplicate`, `refused`, `dropped`), signal and reason of a count of records or requests."""
-
-
-def digest_of(signal: Signal, body: bytes) -> bytes:
-    """What a body is remembered by."""
-    return blake2b(body, digest_size=16, person=signal.encode()).digest()
 
 
 class Spool:

@@ -7,8 +7,9 @@ from typing import Final, Protocol
 import httpx
 
 from clew_collector.errors import BadPayload, StoreUnavailable
+from clew_collector.payload import Payload, digest_of
 from clew_collector.receivers.otlp_http import PROTOBUF
-from clew_collector.spool import Payload, Spool, digest_of
+from clew_collector.spool import Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from clew_collector.wire.otlp.files import FilePayload
 from clew_server.draining import drain

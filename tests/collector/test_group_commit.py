@@ -5,7 +5,8 @@ import pytest
 
 from clew_collector.errors import SpoolFull
 from clew_collector.group_commit import GroupCommit
-from clew_collector.spool import Payload, Spool, digest_of
+from clew_collector.payload import Payload, digest_of
+from clew_collector.spool import Spool
 
 
 def a_payload(number: int, size: int = 100) -> Payload:

@@ -5,8 +5,9 @@ import pytest
 from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, StoreUnavailable
 from clew_collector.model import Signal
+from clew_collector.payload import Payload, digest_of
 from clew_collector.pipeline import Pipeline
-from clew_collector.spool import Payload, Spool, digest_of
+from clew_collector.spool import Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
 

@@ -6,7 +6,8 @@ import pytest
 
 from clew_collector.errors import ConfigError, SpoolFull, StoreUnavailable
 from clew_collector.model import Signal
-from clew_collector.spool import DIGEST_MEMORY_S, Payload, Spool, digest_of
+from clew_collector.payload import Payload, digest_of
+from clew_collector.spool import DIGEST_MEMORY_S, Spool
 
 ALL = {"after_id": -1, "max_records": 1000, "max_bytes": 1 << 20}
 

@@ -5,8 +5,9 @@ from typing import Final
 
 from clew_collector.errors import BadPayload, ClewError, PayloadTooLarge, SpoolFull, StoreUnavailable
 from clew_collector.model import record
+from clew_collector.payload import Payload
 from clew_collector.receivers.body import Receive, Scope, Send, gunzip, read_body
-from clew_collector.spool import Counter, Payload
+from clew_collector.spool import Counter
 
 RETRY_AFTER_S: Final = 5
 

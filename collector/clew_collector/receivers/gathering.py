@@ -11,7 +11,7 @@ from typing import Final, Literal, Self
 import structlog
 
 from clew_collector.errors import ClewError, SpoolFull
-from clew_collector.spool import Payload
+from clew_collector.payload import Payload, payload_of
 from clew_collector.wire.syslog.otlp import LogsRequest, ReceivedLine
 
 ENOUGH_RECORDS: Final = 1_000
@@ -119,7 +119,7 @@ class Gathering:
                 size += sum(len(line.data) + _LINE_OVERHEAD_BYTES for line in lines)
                 request.add(lines)
                 await asyncio.sleep(0)
-            await self._keep(Payload("logs", request.encode(), request.records, self._new_digest()))
+            await self._keep(payload_of("logs", request.message, digest=self._new_digest()))
         except Exception:
             log.exception("lines dropped", lines=taken)
             self._drop("error", taken)

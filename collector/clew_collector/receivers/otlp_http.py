@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from clew_collector.errors import ClewError
 from clew_collector.model import Signal
+from clew_collector.payload import digest_of, payload_of
 from clew_collector.receivers.answering import (
     Answer,
     Count,
@@ -27,10 +28,9 @@ from clew_collector.receivers.answering import (
     status_of,
 )
 from clew_collector.receivers.body import ClientGone, Receive, Scope, Send
-from clew_collector.spool import Payload, digest_of
 from clew_collector.wire.otlp import metrics
 from clew_collector.wire.otlp.from_json import parse_json
-from clew_collector.wire.otlp.payload import count_records, parse
+from clew_collector.wire.otlp.payload import parse
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -91,10 +91,9 @@ class OtlpHttpReceiver:
     async def _take(self, signal: Signal, body: bytes, content_type: str) -> None:
         digest = digest_of(signal, body)
         message = parse_json(signal, body) if content_type == JSON else parse(signal, body)
-        records = count_records(message)
-        if records:
-            encoded = message.SerializeToString() if content_type == JSON else body
-            await self._deliver(Payload(signal=signal, body=encoded, records=records, digest=digest))
+        payload = payload_of(signal, message, digest=digest, body=None if content_type == JSON else body)
+        if payload.records:
+            await self._deliver(payload)
 
     def _answer_metrics(self, body: bytes, content_type: str) -> Answer:
         points = metrics.count_points(metrics.parse(body, is_json=content_type == JSON))

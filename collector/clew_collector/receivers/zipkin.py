@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from clew_collector.errors import ClewError
+from clew_collector.payload import Payload, digest_of, payload_of
 from clew_collector.receivers.answering import (
     Answer,
     Count,
@@ -23,7 +24,6 @@ from clew_collector.receivers.answering import (
     status_of,
 )
 from clew_collector.receivers.body import ClientGone, Receive, Scope, Send
-from clew_collector.spool import Payload, digest_of
 from clew_collector.wire.zipkin.model import ZipkinSpan
 from clew_collector.wire.zipkin.proto3 import decode_proto3
 from clew_collector.wire.zipkin.to_otlp import encode_export_request
@@ -102,12 +102,8 @@ class ZipkinReceiver:
 
     def _payload(self, decode: Decode, body: bytes) -> Payload:
         spans = decode(body)
-        return Payload(
-            signal="traces",
-            body=encode_export_request(spans, now_ns=self._clock_ns()).SerializeToString(),
-            records=len(spans),
-            digest=digest_of("traces", body),
-        )
+        request = encode_export_request(spans, now_ns=self._clock_ns())
+        return payload_of("traces", request, digest=digest_of("traces", body))
 
 
 def _decoder(method: str, path: str, content_type: str) -> Decode:

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from clew_collector.errors import ClewError
-from clew_collector.spool import Counter, Payload
+from clew_collector.payload import Payload
+from clew_collector.spool import Counter
 
 
 class Intake:

@@ -15,10 +15,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from clew_collector.errors import ClewError, SpoolFull, StoreUnavailable
+from clew_collector.payload import Payload
 from clew_collector.receivers.gathering import Gathering
 from clew_collector.receivers.syslog import MAX_LINE_BYTES, SyslogReceiver
 from clew_collector.receivers.udp_buffer import grow_receive_buffer, kernel_drops
-from clew_collector.spool import Counter, Payload
+from clew_collector.spool import Counter
 from clew_collector.wire.syslog.otlp import LogsRequest, ReceivedLine
 from clew_server.process import run_async
 

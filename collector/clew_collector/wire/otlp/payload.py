@@ -1,13 +1,16 @@
 """OTLP payloads as bytes: checking them, counting their records, and turning them into nested Arrow tables."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from ptars import HandlerPool
 
+from clew.fields import SERVICE_NAME
 from clew_collector.errors import BadPayload
 from clew_collector.model import Signal
 
@@ -16,6 +19,8 @@ REQUESTS: Final[dict[Signal, type[Message]]] = {
     "traces": ExportTraceServiceRequest,
 }
 """The protobuf message that a sender of each signal posts."""
+
+UNKNOWN_SERVICE: Final = "unknown_service"
 
 _pool = HandlerPool([message.DESCRIPTOR.file for message in REQUESTS.values()])
 _handlers = {signal: _pool.get_for_message(message.DESCRIPTOR) for signal, message in REQUESTS.items()}
@@ -30,13 +35,26 @@ def parse(signal: Signal, body: bytes) -> Message:
         raise BadPayload(f"not an OTLP {message.DESCRIPTOR.name}: {_reason(error)}") from error
 
 
+def count_by_service(request: Message) -> dict[str, int]:
+    """How many log records or spans of a parsed request each service wrote.
+
+    Costs a step for each resource and scope, not for each record. A resource without a name counts as
+    `unknown_service`, as in the store.
+    """
+    counts: dict[str, int] = {}
+    is_logs = isinstance(request, ExportLogsServiceRequest)
+    for group in request.resource_logs if is_logs else request.resource_spans:  # type: ignore[attr-defined]
+        scopes = group.scope_logs if is_logs else group.scope_spans
+        records = sum(len(scope.log_records if is_logs else scope.spans) for scope in scopes)
+        if records:
+            service = _service_of(group.resource.attributes)
+            counts[service] = counts.get(service, 0) + records
+    return counts
+
+
 def count_records(request: Message) -> int:
-    """How many log records or spans a parsed request holds; costs a step for each scope, not for each record."""
-    if isinstance(request, ExportLogsServiceRequest):
-        return sum(len(scope.log_records) for group in request.resource_logs for scope in group.scope_logs)
-    if isinstance(request, ExportTraceServiceRequest):
-        return sum(len(scope.spans) for group in request.resource_spans for scope in group.scope_spans)
-    raise TypeError(f"not an OTLP export request: {type(request).__name__}")
+    """How many log records or spans a parsed request holds."""
+    return sum(count_by_service(request).values())
 
 
 def decode(signal: Signal, bodies: list[bytes]) -> pa.Table:
@@ -54,3 +72,8 @@ def decode(signal: Signal, bodies: list[bytes]) -> pa.Table:
 
 def _reason(error: Exception) -> str:
     return str(error).rpartition(": ")[2] or type(error).__name__
+
+
+def _service_of(attributes: Iterable[KeyValue]) -> str:
+    names = (attribute.value.string_value for attribute in attributes if attribute.key == SERVICE_NAME)
+    return next(names, "") or UNKNOWN_SERVICE

@@ -9,6 +9,7 @@ from typing import Final
 from clew.fields import CORRELATION_ID, SERVICE_NAME
 from clew_collector.model import Signal
 from clew_collector.wire.attributes import ValueType as V
+from clew_collector.wire.otlp.payload import UNKNOWN_SERVICE
 
 _MAX_TIME_NS = 2**63 - 2
 
@@ -52,7 +53,7 @@ MACROS: Final = (
 )
 
 _RESOURCE = f"""
-    coalesce(string_attribute(r.resource.attributes, '{SERVICE_NAME}'), 'unknown_service') AS service,
+    coalesce(nullif(string_attribute(r.resource.attributes, '{SERVICE_NAME}'), ''), '{UNKNOWN_SERVICE}') AS service,
     attribute_keys(r.resource.attributes) AS resource_keys,
     attribute_texts(r.resource.attributes) AS resource_texts,
     attribute_types(r.resource.attributes) AS resource_types"""

@@ -70,9 +70,10 @@ class LogsRequest:
             _fill(scope.log_records.add(), message, line.received_ns, ids_in_text=self._ids_in_text)
             self.records += 1
 
-    def encode(self) -> bytes:
-        """The request in protobuf."""
-        return self._request.SerializeToString()
+    @property
+    def message(self) -> ExportLogsServiceRequest:
+        """The request."""
+        return self._request
 
     def _scope(self, host: str, app: str) -> ScopeLogs:
         scope = self._scopes.get((host, app))

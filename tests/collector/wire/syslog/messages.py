@@ -35,7 +35,7 @@ def request_of(*lines: str | bytes, ids_in_text: bool = False, peer: str = "") -
     """Lines as an OTLP request."""
     request = LogsRequest(ids_in_text=ids_in_text, zone=ZONE)
     request.add(ReceivedLine(line.encode() if isinstance(line, str) else line, RECEIVED_NS, peer) for line in lines)
-    return ExportLogsServiceRequest.FromString(request.encode())
+    return request.message
 
 
 def log_of(line: str | bytes, *, ids_in_text: bool = False) -> LogRecord:

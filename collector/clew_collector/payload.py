@@ -1,0 +1,54 @@
+"""A payload: what a receiver has taken and checked, on its way into the spool."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from hashlib import blake2b
+
+from google.protobuf.message import Message
+
+from clew_collector.model import Signal, record
+from clew_collector.wire.otlp.payload import count_by_service
+
+NO_CHECKPOINTS: Mapping[str, str] = {}
+
+
+@record
+class Payload:
+    """An OTLP/protobuf body that has been checked.
+
+    `digest` is that of the body as sent, decompressed: a payload with a digest that is remembered is left out.
+    `services` says how many of the records each service wrote. `checkpoints` are written in the same transaction,
+    by key: how far a receiver has read that must not read anything twice.
+    """
+
+    signal: Signal
+    body: bytes
+    records: int
+    digest: bytes
+    services: Mapping[str, int] = field(default_factory=dict)
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+
+
+def payload_of(
+    signal: Signal,
+    request: Message,
+    *,
+    digest: bytes,
+    body: bytes | None = None,
+    checkpoints: Mapping[str, str] = NO_CHECKPOINTS,
+) -> Payload:
+    """The payload of a parsed OTLP request; `body` is its protobuf where that is at hand."""
+    services = count_by_service(request)
+    return Payload(
+        signal=signal,
+        body=request.SerializeToString() if body is None else body,
+        records=sum(services.values()),
+        digest=digest,
+        services=services,
+        checkpoints=checkpoints,
+    )
+
+
+def digest_of(signal: Signal, body: bytes) -> bytes:
+    """What a body is remembered by."""
+    return blake2b(body, digest_size=16, person=signal.encode()).digest()
