@@ -10,7 +10,7 @@ import structlog
 
 from clew_collector.errors import ClewError, StoreUnavailable
 from clew_collector.payload import Payload
-from clew_collector.spool import Counter, Spool
+from clew_collector.spool import Counter, Series, Spool
 
 _COUNTERS_INTERVAL_S: Final = 1.0
 
@@ -27,8 +27,8 @@ class GroupCommit:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._waiting: list[tuple[Payload, asyncio.Future[None]]] = []
-        self._counts: Tally[Counter] = Tally()
+        self._waiting: list[tuple[Payload, str, asyncio.Future[None]]] = []
+        self._counts: Tally[Series] = Tally()
         self._wake = asyncio.Event()
         self._closing = False
         self._committing: asyncio.Task[None] | None = None
@@ -44,16 +44,20 @@ class GroupCommit:
             await self._committing
         self._thread.shutdown()
 
-    async def deliver(self, payload: Payload) -> None:
+    def source(self, name: str) -> "Source":
+        """The side of one receiver."""
+        return Source(self, name)
+
+    async def deliver(self, payload: Payload, *, source: str = "") -> None:
         """Wait until the payload is on disk. Raises what `Spool.append` raises; the payload is not kept then."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((payload, written))
+        self._waiting.append((payload, source, written))
         self._wake.set()
         await written
 
-    def count(self, counter: Counter, count: int) -> None:
+    def count(self, series: Series, count: int) -> None:
         """Add to a durable counter, within a second."""
-        self._counts[counter] += count
+        self._counts[series] += count
 
     async def _commit_groups(self) -> None:
         while not self._closing:
@@ -69,10 +73,10 @@ class GroupCommit:
     async def _commit_group(self) -> ClewError | None:
         group, self._waiting = self._waiting, []
         counts, self._counts = self._counts, Tally()
-        error = await self._append([payload for payload, _ in group], counts)
+        error = await self._append([payload for payload, _, _ in group], [source for _, source, _ in group], counts)
         if error is not None:
             self._counts.update(counts)
-        for _, written in group:
+        for *_, written in group:
             if written.done():  # the sender went away; its payload is kept all the same
                 continue
             if error is None:
@@ -81,15 +85,34 @@ class GroupCommit:
                 written.set_exception(error)
         return error
 
-    async def _append(self, payloads: list[Payload], counts: Tally[Counter]) -> ClewError | None:
+    async def _append(self, payloads: list[Payload], sources: list[str], counts: Tally[Series]) -> ClewError | None:
         if not payloads and not counts:
             return None
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._thread, lambda: self._spool.append(payloads, counts=counts))
+            await loop.run_in_executor(
+                self._thread, lambda: self._spool.append(payloads, sources=sources, counts=counts)
+            )
         except ClewError as error:
             return error
         except Exception as error:
             log.exception("the spool failed")
             return StoreUnavailable(f"the spool failed: {error!r}")
         return None
+
+
+class Source:
+    """What one receiver delivers and counts, under its name."""
+
+    def __init__(self, commits: GroupCommit, name: str) -> None:
+        self.name = name
+        self._commits = commits
+
+    async def deliver(self, payload: Payload) -> None:
+        """See `GroupCommit.deliver`."""
+        await self._commits.deliver(payload, source=self.name)
+
+    def count(self, counter: Counter, count: int) -> None:
+        """Add to a durable counter of this receiver, within a second."""
+        outcome, signal, reason = counter
+        self._commits.count(Series(outcome, signal, reason, self.name), count)

@@ -50,7 +50,7 @@ class Pipeline:
         self._spool = spool
         self._store = store
         self._after_id = store.last_applied(signal)
-        spool.delete_through(signal, self._after_id)
+        spool.advance(signal, self._after_id)
 
     def run(self, stopping: threading.Event) -> None:
         """Move payloads until `stopping` is set, waiting up to a third of a second for a batch to fill."""
@@ -88,7 +88,7 @@ class Pipeline:
             return 0
         self._store_all(taken)
         self._after_id = taken[-1].id
-        self._spool.delete_through(self.signal, self._after_id)
+        self._spool.advance(self.signal, self._after_id)
         return max(1, sum(spooled.records for spooled in taken))
 
     def _store_all(self, taken: list[Spooled]) -> None:

@@ -21,8 +21,8 @@ def read_health(store: Store, spool_path: Path, *, now_ns: int) -> Health:
         "refused": Tally(),
         "dropped": Tally(),
     }
-    for (outcome, signal, reason), count in counters.items():
-        tallies[outcome][f"{signal}: {reason}" if reason else signal] += count
+    for series, count in counters.items():
+        tallies[series.outcome][f"{series.signal}: {series.reason}" if series.reason else series.signal] += count
     return Health(
         stored=store.counts(),
         accepted=tallies["accepted"],

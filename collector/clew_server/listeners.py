@@ -60,23 +60,22 @@ class Listener:
 
 
 async def _receive_otlp(intake: Intake, sockets: Sockets) -> None:
+    source = intake.commits.source("otlp_http")
     receiver = otlp_http.OtlpHttpReceiver(
-        intake.commits.deliver, count=intake.commits.count, max_body_bytes=intake.config.max_body_bytes
+        source.deliver, count=source.count, max_body_bytes=intake.config.max_body_bytes
     )
     await serve(receiver, sockets[0], stopping=intake.stopping)
 
 
 async def _receive_zipkin(intake: Intake, sockets: Sockets) -> None:
-    receiver = zipkin.ZipkinReceiver(
-        intake.commits.deliver, count=intake.commits.count, max_body_bytes=intake.config.max_body_bytes
-    )
+    source = intake.commits.source("zipkin")
+    receiver = zipkin.ZipkinReceiver(source.deliver, count=source.count, max_body_bytes=intake.config.max_body_bytes)
     await serve(receiver, sockets[0], stopping=intake.stopping)
 
 
 async def _receive_syslog(intake: Intake, sockets: Sockets) -> None:
-    receiver = syslog.SyslogReceiver(
-        intake.commits.deliver, count=intake.commits.count, ids_in_text=intake.config.syslog_ids_in_text
-    )
+    source = intake.commits.source("syslog")
+    receiver = syslog.SyslogReceiver(source.deliver, count=source.count, ids_in_text=intake.config.syslog_ids_in_text)
     connections, datagrams = sockets
     async with receiver.listening(datagrams, connections):
         await intake.stopping.wait()

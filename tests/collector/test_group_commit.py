@@ -6,7 +6,7 @@ import pytest
 from clew_collector.errors import SpoolFull
 from clew_collector.group_commit import GroupCommit
 from clew_collector.payload import Payload, digest_of
-from clew_collector.spool import Spool
+from clew_collector.spool import Series, Spool
 
 
 def a_payload(number: int, size: int = 100) -> Payload:
@@ -62,10 +62,10 @@ def test_a_sender_that_left_does_not_hurt_the_others_and_its_payload_is_kept(tmp
 def test_counts_are_written_with_payloads_and_without(tmp_path: Path, payloads: int) -> None:
     async def count() -> None:
         async with GroupCommit(Spool(tmp_path / "spool")) as commits:
-            commits.count(("refused", "logs", "bad payload"), 2)
+            commits.count(Series("refused", "logs", "bad payload"), 2)
             for number in range(payloads):
                 await commits.deliver(a_payload(number))
 
     asyncio.run(count())
 
-    assert Spool(tmp_path / "spool").counters()["refused", "logs", "bad payload"] == 2
+    assert Spool(tmp_path / "spool").counters()[Series("refused", "logs", "bad payload")] == 2

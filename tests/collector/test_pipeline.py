@@ -78,7 +78,7 @@ def test_one_bad_payload_does_not_stop_the_others_and_is_set_aside(spool: Spool,
 
     assert store.counts().logs == 3
     assert spool.depth().payloads == 0
-    assert [signal for _, signal, _, _ in spool.dead_letters()] == ["logs", "logs"]
+    assert [letter.signal for letter in spool.dead_letters()] == ["logs", "logs"]
 
 
 def test_a_payload_that_the_store_cannot_hold_is_set_aside_alone(spool: Spool, store: DuckDBStore) -> None:
@@ -87,7 +87,7 @@ def test_a_payload_that_the_store_cannot_hold_is_set_aside_alone(spool: Spool, s
     Pipeline("logs", spool, PickyStore(store)).drain()
 
     assert store.counts().logs == 2
-    assert [reason for *_, reason in spool.dead_letters()] == ["too picky"]
+    assert [letter.reason for letter in spool.dead_letters()] == ["too picky"]
 
 
 def test_a_crash_between_store_and_spool_stores_nothing_twice(spool: Spool, store: DuckDBStore) -> None:

@@ -68,7 +68,7 @@ POINTS: dict[str, tuple[str, Callable[[Killer], None]]] = {
     ),
     "before the spool's deletion": (
         "clew_server.store",
-        lambda killer: setattr(Spool, "delete_through", killer.before(Spool.delete_through)),
+        lambda killer: setattr(Spool, "advance", killer.before(Spool.advance)),
     ),
 }
 

@@ -1,0 +1,270 @@
+"""The spool: an SQLite file in WAL mode with `synchronous=FULL`.
+
+A payload is on disk when `append` returns. One process appends, another takes and deletes; each makes its own `Spool`
+on the same file. Payloads are kept as they came, before any redaction, so the file is readable by its owner only and
+a payload is deleted once every reader (a store or a sink, each with its own cursor) has applied it.
+"""
+
+import sqlite3
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from clew_collector.errors import SpoolFull, StoreUnavailable
+from clew_collector.model import SIGNALS, Signal, record
+from clew_collector.payload import Payload
+from clew_collector.spool.counters import Counters, Series
+from clew_collector.spool.dead_letters import DeadLetter, DeadLetters
+from clew_collector.spool.schema import open_spool
+
+DIGEST_MEMORY_S: Final = 900
+"""How long a body is remembered, so that a sender's retry is stored once. Senders give up after minutes."""
+
+STORE: Final = "store"
+"""The reader that is always there: the embedded store."""
+
+NO_COUNTS: Mapping[Series, int] = {}
+
+
+@record
+class Spooled:
+    """A payload that waits in the spool under its number."""
+
+    id: int
+    body: bytes
+    records: int
+    received_ns: int
+
+
+@record
+class Depth:
+    """What waits in the spool; `oldest_ns` is when the oldest payload came, `None` if nothing waits."""
+
+    payloads: int
+    bytes: int
+    oldest_ns: int | None
+
+
+class Spool:
+    """The queue in the file at `path`; made if missing, mode 0600.
+
+    For one thread at a time. `max_bytes` bounds what waits: over it `append` raises `SpoolFull`. Raises
+    `ConfigError` if the file cannot be used; a full one can.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int = 2 << 30, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self._clock_ns = clock_ns
+        self._connection = open_spool(path)
+        self._page_bytes = self._value("PRAGMA page_size")
+        self._counters = Counters(self._connection)
+        self._dead_letters = DeadLetters(self._connection)
+
+    def append(
+        self, payloads: Sequence[Payload], *, sources: Sequence[str] = (), counts: Mapping[Series, int] = NO_COUNTS
+    ) -> list[bool]:
+        """Put payloads on disk in one transaction, with their checkpoints and `counts`; blocks for a disk sync.
+
+        `sources` names the receiver of each payload. Answers for each whether it was new; one whose digest is
+        remembered is left out. All of them are kept or none: raises `SpoolFull` over `max_bytes`, `StoreUnavailable`
+        when the disk will not have them.
+        """
+        if payloads and self._used_bytes() + sum(len(payload.body) for payload in payloads) > self.max_bytes:
+            raise SpoolFull(f"{self.path}: {self.max_bytes} bytes wait to be stored; try again later")
+        named = list(zip(payloads, sources or [""] * len(payloads), strict=True))
+        tally = Tally(counts)
+        now_ns = self._clock_ns()
+        with self._transaction():
+            new = [self._insert(payload, source, now_ns) for payload, source in named]
+            for (payload, source), is_new in zip(named, new, strict=True):
+                tally.update(_series(payload, source, outcome="accepted" if is_new else "duplicate"))
+            self._counters.add(tally)
+            self._forget_digests(now_ns)
+        return new
+
+    def checkpoints(self, prefix: str) -> dict[str, str]:
+        """What receivers have read so far, of all keys with a prefix."""
+        rows = self._connection.execute("SELECT key, value FROM checkpoints").fetchall()
+        return {key: value for key, value in rows if key.startswith(prefix)}
+
+    def register(self, readers: Iterable[str]) -> None:
+        """Say who reads from now on: a new reader begins at the oldest payload, one that is left out is forgotten."""
+        names = set(readers)
+        with self._transaction():
+            known = {row[0] for row in self._connection.execute("SELECT DISTINCT reader FROM cursors")}
+            rows = [(reader, signal) for reader in names - known for signal in SIGNALS]
+            self._connection.executemany("INSERT INTO cursors (reader, signal, last_id) VALUES (?, ?, -1)", rows)
+            self._connection.executemany("DELETE FROM cursors WHERE reader = ?", [(name,) for name in known - names])
+            for signal in SIGNALS:
+                self._delete_applied(signal)
+
+    def cursor(self, reader: str, signal: Signal) -> int:
+        """Number of the newest payload that a reader has applied; -1 at first."""
+        row = self._connection.execute(
+            "SELECT last_id FROM cursors WHERE reader = ? AND signal = ?", (reader, signal)
+        ).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def take(
+        self, signal: Signal, *, after_id: int, max_records: int, max_bytes: int, reader: str = STORE
+    ) -> list[Spooled]:
+        """The oldest payloads for a reader beyond `after_id`, at least one if there is one, up to the two bounds."""
+        taken: list[Spooled] = []
+        records = size = 0
+        cursor = self._connection.execute(
+            """SELECT id, body, records, received_ns FROM payloads
+               WHERE signal = ? AND id > ? AND (reader IS NULL OR reader = ?) ORDER BY id""",
+            (signal, after_id, reader),
+        )
+        for row in cursor:
+            spooled = Spooled(*row)
+            records += spooled.records
+            size += len(spooled.body)
+            if taken and (records > max_records or size > max_bytes):
+                break
+            taken.append(spooled)
+        cursor.close()
+        return taken
+
+    def advance(
+        self, signal: Signal, last_id: int, *, reader: str = STORE, counts: Mapping[Series, int] = NO_COUNTS
+    ) -> None:
+        """Note that a reader has applied all up to this number, and forget what every reader has. Safe to repeat."""
+        with self._transaction():
+            self._connection.execute(
+                """INSERT INTO cursors (reader, signal, last_id) VALUES (?, ?, ?)
+                   ON CONFLICT DO UPDATE SET last_id = max(last_id, excluded.last_id)""",
+                (reader, signal, last_id),
+            )
+            self._connection.execute(
+                "DELETE FROM payloads WHERE reader = ? AND signal = ? AND id <= ?", (reader, signal, last_id)
+            )
+            self._delete_applied(signal)
+            self._counters.add(counts)
+
+    def set_aside(self, signal: Signal, spooled: Spooled, reason: str, *, reader: str = STORE) -> None:
+        """Copy a payload that a reader cannot take to the dead letters, with the reason, and count it as dropped.
+
+        It leaves the queue when the reader advances beyond it. Safe to repeat.
+        """
+        with self._transaction():
+            if self._dead_letters.add(spooled.id, reader=reader, reason=reason):
+                self._counters.add({Series("dropped", signal, "poison payload", reader): spooled.records})
+            for letter in self._dead_letters.make_room():
+                gone = Series("dropped", letter.signal, "too many dead letters", letter.reader)
+                self._counters.add({gone: letter.records})
+
+    def count(self, counts: Mapping[Series, int]) -> None:
+        """Add to counters."""
+        with self._transaction():
+            self._counters.add(counts)
+
+    def counters(self) -> dict[Series, int]:
+        """All counters since the data directory was made."""
+        return self._counters.read()
+
+    def depth(self, *, reader: str | None = None) -> Depth:
+        """What waits to be stored, for all readers or for one."""
+        if reader is None:
+            payloads, oldest_ns = self._connection.execute("SELECT count(*), min(received_ns) FROM payloads").fetchone()
+            return Depth(payloads=payloads, bytes=self._used_bytes() if payloads else 0, oldest_ns=oldest_ns)
+        payloads, size_bytes, oldest_ns = self._connection.execute(
+            """SELECT count(*), coalesce(sum(length(body)), 0), min(received_ns) FROM payloads p
+               WHERE (reader IS NULL OR reader = ?1)
+                 AND id > coalesce((SELECT last_id FROM cursors c WHERE c.reader = ?1 AND c.signal = p.signal), -1)""",
+            (reader,),
+        ).fetchone()
+        return Depth(payloads=payloads, bytes=size_bytes, oldest_ns=oldest_ns)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """All payloads that were set aside, the oldest first."""
+        return self._dead_letters.list()
+
+    def dead_letter_body(self, id: int) -> bytes | None:
+        """A payload that was set aside, as it came; `None` if there is none of this number."""
+        return self._dead_letters.body(id)
+
+    def replay(self, id: int) -> bool:
+        """Put a dead letter back into the queue, for the reader that set it aside; false if there is none."""
+        with self._transaction():
+            return self._dead_letters.replay(id)
+
+    def delete_dead_letter(self, id: int) -> bool:
+        """Forget a dead letter for good; false if there is none."""
+        with self._transaction():
+            return self._dead_letters.delete(id)
+
+    def expire(self, *, max_age_s: float) -> None:
+        """Drop, and count, what has waited for longer; for a bound on how old data may be when it is stored."""
+        before_ns = self._clock_ns() - int(max_age_s * 1e9)
+        with self._transaction():
+            rows = self._connection.execute(
+                "SELECT signal, sum(records) FROM payloads WHERE received_ns < ? GROUP BY signal", (before_ns,)
+            ).fetchall()
+            self._connection.execute("DELETE FROM payloads WHERE received_ns < ?", (before_ns,))
+            self._counters.add({Series("dropped", signal, "waited too long", "spool"): n for signal, n in rows})
+
+    def close(self) -> None:
+        """Release the file. Safe to call twice."""
+        self._connection.close()
+
+    def _insert(self, payload: Payload, source: str, now_ns: int) -> bool:
+        self._keep_checkpoints(payload.checkpoints)
+        remembered = self._connection.execute(
+            "INSERT OR IGNORE INTO digests (digest, received_ns) VALUES (?, ?)", (payload.digest, now_ns)
+        )
+        if remembered.rowcount == 0:
+            return False
+        if payload.records:
+            self._connection.execute(
+                "INSERT INTO payloads (signal, received_ns, records, body, source) VALUES (?, ?, ?, ?, ?)",
+                (payload.signal, now_ns, payload.records, payload.body, source),
+            )
+        return True
+
+    def _keep_checkpoints(self, checkpoints: Mapping[str, str]) -> None:
+        for key, value in checkpoints.items():
+            if value:
+                self._connection.execute("INSERT OR REPLACE INTO checkpoints (key, value) VALUES (?, ?)", (key, value))
+            else:
+                self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (key,))
+
+    def _delete_applied(self, signal: Signal) -> None:
+        """Forget what every reader has."""
+        row = self._connection.execute("SELECT min(last_id) FROM cursors WHERE signal = ?", (signal,)).fetchone()
+        self._connection.execute("DELETE FROM payloads WHERE id <= ? AND signal = ?", (row[0], signal))
+
+    def _forget_digests(self, now_ns: int) -> None:
+        self._connection.execute("DELETE FROM digests WHERE received_ns < ?", (now_ns - DIGEST_MEMORY_S * 10**9,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._commit()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path}: {error}") from error
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def _used_bytes(self) -> int:
+        # Pages in use, not file size: the file keeps its pages when payloads leave it. O(1), unlike a sum.
+        return (self._value("PRAGMA page_count") - self._value("PRAGMA freelist_count")) * self._page_bytes
+
+    def _value(self, statement: str) -> int:
+        row: tuple[int] = self._connection.execute(statement).fetchone()
+        return int(row[0])
+
+
+def _series(payload: Payload, source: str, *, outcome: str) -> dict[Series, int]:
+    services = payload.services or {"": payload.records}
+    return {Series(outcome, payload.signal, "", source, service): count for service, count in services.items()}
