@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from clew_collector.config import CollectorConfig
 from clew_collector.group_commit import GroupCommit
 from clew_collector.spool import Spool
-from clew_server.listeners import LISTENERS, Intake, Sockets
+from clew_server.listeners import LISTENERS, Intake
 from clew_server.process import (
     configure_logging,
     exit_on_config_error,
@@ -15,12 +15,13 @@ from clew_server.process import (
     run_async,
     stopping_on_signals,
 )
+from clew_server.sockets import Sockets
 
 
 async def take_payloads(config: CollectorConfig, sockets: Mapping[str, Sockets]) -> None:
     """Answer senders until asked to stop; what was acknowledged is on disk by then."""
     stopping = stopping_on_signals()
-    spool = Spool(config.spool_path, max_bytes=config.max_spool_bytes)
+    spool = Spool(config.spool_path, max_bytes=config.spool.max_bytes)
     async with GroupCommit(spool) as commits:
         intake = Intake(config=config, commits=commits, stopping=stopping)
         # If one receiver fails, all end, and the supervisor starts the process again.
@@ -32,7 +33,7 @@ async def take_payloads(config: CollectorConfig, sockets: Mapping[str, Sockets])
 
 
 def main() -> None:
-    """`python -m clew_server.intake CONFIG_JSON NAME=SOCKET_FD[,SOCKET_FD]...`."""
+    """`python -m clew_server.intake CONFIG_FD NAME=SOCKET_FD[,SOCKET_FD]...`."""
     configure_logging()
     config, sockets = read_arguments(sys.argv)
     with exit_on_config_error():

@@ -1,32 +1,51 @@
 """Where records come in: one entry a receiver, with its address, its option and what serves it.
 
-A new receiver is one more entry in `LISTENERS`, beside its port in `CollectorConfig` and the option that sets it.
-The supervisor holds the sockets, the intake process serves them.
+A new receiver is one more entry in `LISTENERS`, beside its section in `ReceiversConfig`. The supervisor holds the
+sockets, the intake process serves them.
 """
 
 import asyncio
-import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ConfigError
 from clew_collector.group_commit import GroupCommit
 from clew_collector.model import record
 from clew_collector.receivers import otlp_http, syslog, zipkin
+from clew_collector.tls import TlsConfig, server_context
 from clew_server.process import serve
+from clew_server.sockets import Address, OpenSockets, Sockets, Transport, listen
 
+OTLP_HTTP_PORT: Final = 4318
 ZIPKIN_PORT: Final = 9411
 SYSLOG_PORT: Final = 5514
 """Syslog's own, 514, is for the superuser only."""
 
-_BACKLOG: Final = 2048
-_PORT_ATTEMPTS: Final = 20
 
-Transport = Literal["tcp", "udp"]
-Sockets = Sequence[socket.socket]
-"""One for each of a listener's transports, in their order."""
+class Listening(Protocol):
+    """What the configuration of every listener says."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it listens at all."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        ...
+
+    @property
+    def port(self) -> int | None:
+        """`None` is the default port, and to do without where that is in use."""
+        ...
+
+    @property
+    def tls(self) -> TlsConfig | None:
+        """With it, senders speak TLS."""
+        ...
 
 
 @record
@@ -42,53 +61,63 @@ class Intake:
 class Listener:
     """An address on which records are taken.
 
-    `port` reads it from the configuration: `None` there means `default_port`, and to do without the listener where
-    that is in use. It has the same port for each of its transports. `health_path` is where it answers HTTP, `None` if
-    it does not.
+    `name` is that of its section under `receivers`. It has the same port for each of its `transports`;
+    `tls_port` is one more that it may have. `health_path` is where it answers HTTP, `None` if it does not.
     """
 
     name: str
     label: str
     takes: str
     flag: str
-    host: Callable[[CollectorConfig], str]
-    port: Callable[[CollectorConfig], int | None]
+    default_port: int
     receive: Callable[[Intake, Sockets], Coroutine[Any, Any, None]]
-    default_port: int = 0
     health_path: str | None = None
     transports: tuple[Transport, ...] = ("tcp",)
+    tls_port: Callable[[CollectorConfig], int | None] = lambda _: None
+    is_required: bool = False
+
+    def settings(self, config: CollectorConfig) -> Listening:
+        """Its section."""
+        section: Listening = getattr(config.receivers, self.name)
+        return section
 
 
-async def _receive_otlp(intake: Intake, sockets: Sockets) -> None:
-    source = intake.commits.source("otlp_http")
-    receiver = otlp_http.OtlpHttpReceiver(
-        source.deliver, count=source.count, max_body_bytes=intake.config.max_body_bytes
-    )
-    await serve(receiver, sockets[0], stopping=intake.stopping)
+async def _receive_otlp_http(intake: Intake, sockets: Sockets) -> None:
+    source, config = intake.commits.source("otlp_http"), intake.config.receivers.otlp_http
+    receiver = otlp_http.OtlpHttpReceiver(source.deliver, count=source.count, max_body_bytes=config.max_body_bytes)
+    await _serve(receiver, sockets[0], intake, tls=config.tls)
 
 
 async def _receive_zipkin(intake: Intake, sockets: Sockets) -> None:
-    source = intake.commits.source("zipkin")
-    receiver = zipkin.ZipkinReceiver(source.deliver, count=source.count, max_body_bytes=intake.config.max_body_bytes)
-    await serve(receiver, sockets[0], stopping=intake.stopping)
+    source, config = intake.commits.source("zipkin"), intake.config.receivers.zipkin
+    receiver = zipkin.ZipkinReceiver(source.deliver, count=source.count, max_body_bytes=config.max_body_bytes)
+    await _serve(receiver, sockets[0], intake, tls=config.tls)
 
 
 async def _receive_syslog(intake: Intake, sockets: Sockets) -> None:
-    source = intake.commits.source("syslog")
-    receiver = syslog.SyslogReceiver(source.deliver, count=source.count, ids_in_text=intake.config.syslog_ids_in_text)
-    connections, datagrams = sockets
-    async with receiver.listening(datagrams, connections):
+    source, config = intake.commits.source("syslog"), intake.config.receivers.syslog
+    receiver = syslog.SyslogReceiver(
+        source.deliver, count=source.count, ids_in_text=config.ids_in_text, max_line_bytes=config.max_line_bytes
+    )
+    connections, datagrams, *encrypted = sockets
+    tls = None if config.tls is None else server_context(config.tls)
+    async with receiver.listening(datagrams, connections, *encrypted, tls=tls):
         await intake.stopping.wait()
 
 
-OTLP: Final = Listener(
-    name="otlp",
+async def _serve(app: Any, listening: socket.socket, intake: Intake, *, tls: TlsConfig | None) -> None:
+    context = None if tls is None else server_context(tls)
+    await serve(app, listening, stopping=intake.stopping, tls=context)
+
+
+OTLP_HTTP: Final = Listener(
+    name="otlp_http",
     label="OTLP/HTTP",
     takes="v1/logs and v1/traces; protobuf or JSON, gzip",
     flag="--otlp-port",
-    host=lambda config: config.otlp_host,
-    port=lambda config: config.otlp_http_port,
-    receive=_receive_otlp,
+    default_port=OTLP_HTTP_PORT,
+    is_required=True,
+    receive=_receive_otlp_http,
     health_path=otlp_http.HEALTH_PATH,
 )
 ZIPKIN: Final = Listener(
@@ -96,8 +125,6 @@ ZIPKIN: Final = Listener(
     label="Zipkin",
     takes="api/v2/spans as JSON or protobuf, api/v1/spans as JSON; gzip",
     flag="--zipkin-port",
-    host=lambda _: "127.0.0.1",
-    port=lambda config: config.zipkin_port,
     default_port=ZIPKIN_PORT,
     receive=_receive_zipkin,
     health_path=zipkin.HEALTH_PATH,
@@ -107,94 +134,89 @@ SYSLOG: Final = Listener(
     label="Syslog",
     takes="UDP and TCP; RFC 5424 and RFC 3164",
     flag="--syslog-port",
-    host=lambda _: "127.0.0.1",
-    port=lambda config: config.syslog_port,
     default_port=SYSLOG_PORT,
     receive=_receive_syslog,
     transports=("tcp", "udp"),
+    tls_port=lambda config: config.receivers.syslog.tls_port if config.receivers.syslog.tls else None,
 )
-LISTENERS: Final = (OTLP, ZIPKIN, SYSLOG)
+LISTENERS: Final = (OTLP_HTTP, ZIPKIN, SYSLOG)
 
 
 class OpenListener:
-    """A listener with its sockets, or without any if its default port is in use.
+    """A listener with its sockets, or without any if it is switched off or its default port is in use.
 
-    Raises `ConfigError` if a port that somebody chose cannot be had.
+    Raises `ConfigError` if a port that somebody chose cannot be had, or its certificate cannot be used.
     """
 
     def __init__(self, listener: Listener, config: CollectorConfig) -> None:
         self.listener = listener
-        self.sockets: list[socket.socket] = []
-        self.problem = ""
-        self._host = listener.host(config)
-        port = listener.port(config)
-        try:
-            self.sockets += _listen_on_each(listener, self._host, listener.default_port if port is None else port)
-        except ConfigError as error:
-            if port is not None:
-                raise
-            self.problem = str(error)
+        settings = listener.settings(config)
+        self.is_enabled = settings.enabled
+        self.uses_tls = settings.tls is not None
+        self._asks_for_certificates = settings.tls is not None and settings.tls.client_ca is not None
+        self._open: OpenSockets | None = None
+        if settings.enabled:
+            self._open = self._listen(settings, config)
+
+    @property
+    def sockets(self) -> Sockets:
+        """What the intake process is given."""
+        return [] if self._open is None else self._open.sockets
 
     @property
     def url(self) -> str | None:
         """Where senders send to: a URL if it speaks HTTP, else host and port; `None` without a socket."""
-        if not self.sockets:
-            return None
-        host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(self._host, self._host)
-        address = f"{host}:{self.sockets[0].getsockname()[1]}"
-        return address if self.listener.health_path is None else f"http://{address}"
-
-    def line(self, *, width: int) -> str:
-        """What a person is told when the collector starts; `width` is that of the label."""
-        told = f"not taken: {self.problem}" if self.url is None else f"{self.url}   ({self.listener.takes})"
-        return f"{self.listener.label:<{width}}{told}"
+        address = None if self._open is None else self._open.address
+        if address is None or self.listener.health_path is None:
+            return address
+        return f"{'https' if self.uses_tls else 'http'}://{address}"
 
     @property
     def health_url(self) -> str | None:
-        """What answers when it is ready; `None` if nothing can be asked."""
-        return f"{self.url}{self.listener.health_path}" if self.url and self.listener.health_path else None
+        """What answers when it is ready; `None` if nothing can be asked, or only by who has a certificate."""
+        if self.url is None or self.listener.health_path is None or self._asks_for_certificates:
+            return None
+        return f"{self.url}{self.listener.health_path}"
+
+    def line(self, *, width: int) -> str:
+        """What a person is told when the collector starts; `width` is that of the label."""
+        problem = "" if self._open is None else self._open.problem
+        told = f"not taken: {problem}" if self.url is None else f"{self.url}   ({self.listener.takes})"
+        return f"{self.listener.label:<{width}}{told}"
+
+    def check_reload(self, before: CollectorConfig, after: CollectorConfig) -> None:
+        """Raise `ConfigError` if a new configuration has it listen elsewhere, or its certificate cannot be used."""
+        listener = self.listener
+        old, new = _place(listener, before), _place(listener, after)
+        if old != new:
+            raise ConfigError(f"receivers.{listener.name}: where it listens can only be changed by a new start")
+        if (tls := listener.settings(after).tls) is not None:
+            server_context(tls)
 
     def close(self) -> None:
         """Stop listening."""
-        for listening in self.sockets:
-            listening.close()
-        self.sockets.clear()
+        if self._open is not None:
+            self._open.close()
+
+    def _listen(self, settings: Listening, config: CollectorConfig) -> OpenSockets:
+        if settings.tls is not None:
+            server_context(settings.tls)  # raises now rather than in the intake process
+        listener = self.listener
+        address = Address(
+            host=settings.host,
+            port=settings.port,
+            default_port=listener.default_port,
+            transports=listener.transports,
+            remedy=f"{listener.flag} or receivers.{listener.name}.port",
+            is_required=listener.is_required,
+        )
+        found = OpenSockets(address)
+        if found.sockets and (tls_port := listener.tls_port(config)) is not None:
+            remedy = f"receivers.{listener.name}.tls_port"
+            found.sockets.append(listen(settings.host, tls_port, remedy=remedy))
+        return found
 
 
-def _listen_on_each(listener: Listener, host: str, port: int) -> list[socket.socket]:
-    """A socket for each transport, all with one port. One that is free for TCP may be in use for UDP: then another."""
-    attempts = 1 if port else _PORT_ATTEMPTS
-    while True:
-        attempts -= 1
-        sockets: list[socket.socket] = []
-        try:
-            for transport in listener.transports:
-                number = sockets[0].getsockname()[1] if sockets else port
-                sockets.append(listen(host, number, flag=listener.flag, transport=transport))
-        except ConfigError:
-            for listening in sockets:
-                listening.close()
-            if not attempts:
-                raise
-        else:
-            return sockets
-
-
-def listen(host: str, port: int, *, flag: str, transport: Transport = "tcp") -> socket.socket:
-    """A socket that takes connections or datagrams, and that a child process may be given.
-
-    Raises `ConfigError` naming the option to change if the address cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        if transport == "tcp":
-            listening = socket.create_server((host, port), backlog=_BACKLOG, family=family)
-        else:
-            listening = socket.socket(family, socket.SOCK_DGRAM)
-            listening.bind((host, port))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; choose another port with {flag}"
-        ) from error
-    listening.set_inheritable(True)
-    return listening
+def _place(listener: Listener, config: CollectorConfig) -> tuple[object, ...]:
+    settings = listener.settings(config)
+    return settings.enabled, settings.host, settings.port, settings.tls is None, listener.tls_port(config)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import uvloop
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ConfigError
+from clew_server.handover import read_config
 
 CONFIG_ERROR_STATUS: Final = 2
 """Exit status that says: starting again will not help."""
@@ -24,12 +26,12 @@ SHUTDOWN_TIMEOUT_S: Final = 5
 
 def read_arguments(argv: list[str]) -> tuple[CollectorConfig, dict[str, list[socket.socket]]]:
     """The configuration, and the sockets by the name of what they are for, that a supervisor handed over."""
-    _, config_json, *arguments = argv
+    _, config_fd, *arguments = argv
     sockets = {
         name: [socket.socket(fileno=int(fd)) for fd in fds.split(",")]
         for name, _, fds in (argument.partition("=") for argument in arguments)
     }
-    return CollectorConfig.model_validate_json(config_json), sockets
+    return read_config(int(config_fd)), sockets
 
 
 def configure_logging() -> None:
@@ -55,8 +57,10 @@ def stopping_on_signals() -> asyncio.Event:
     return stopping
 
 
-async def serve(app: Any, listening: socket.socket, *, stopping: asyncio.Event) -> None:
-    """Serve an ASGI application without a lifespan on a socket until `stopping` is set."""
+async def serve(
+    app: Any, listening: socket.socket, *, stopping: asyncio.Event, tls: ssl.SSLContext | None = None
+) -> None:
+    """Serve an ASGI application without a lifespan on a socket until `stopping` is set; with `tls`, over TLS."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -65,6 +69,7 @@ async def serve(app: Any, listening: socket.socket, *, stopping: asyncio.Event) 
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
     await _Server(config, stopping).serve(sockets=[listening])
 

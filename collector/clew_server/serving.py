@@ -1,5 +1,6 @@
 """Starting a collector with its pages: sockets, processes, and the moment when both answer."""
 
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -8,8 +9,11 @@ from itertools import chain
 from typing import Final
 
 from clew_collector.config import CollectorConfig
+from clew_collector.errors import ConfigError
 from clew_collector.spool import Spool
-from clew_server.listeners import LISTENERS, OTLP, Listener, OpenListener, Sockets, listen
+from clew_server.handover import ConfigHandover
+from clew_server.listeners import LISTENERS, OTLP_HTTP, Listener, OpenListener
+from clew_server.sockets import Sockets, listen
 from clew_server.supervisor import ChildSpec, Supervisor
 
 _PROBE_TIMEOUT_S: Final = 1.0
@@ -25,14 +29,15 @@ class Collector:
     def __init__(self, config: CollectorConfig) -> None:
         self.config = config
         self._listeners = {listener.name: OpenListener(listener, config) for listener in LISTENERS}
-        self._dashboard = listen("127.0.0.1", config.dashboard_port, flag="--port")
+        self._dashboard = listen("127.0.0.1", config.dashboard.port, remedy="--port or dashboard.port")
+        self._handover = ConfigHandover(config)
         # Made here first: two processes that make the same file at once get in each other's way.
         Spool(config.spool_path).close()
 
     @property
     def otlp_url(self) -> str:
         """Where services send their logs and traces."""
-        return self._listeners[OTLP.name].url or ""
+        return self._listeners[OTLP_HTTP.name].url or ""
 
     def address(self, listener: Listener) -> str | None:
         """Where senders of another kind send to; `None` where that is not taken."""
@@ -40,7 +45,7 @@ class Collector:
 
     def listener_lines(self, *, width: int) -> list[str]:
         """A line for each way in: where it is and what it takes, or why it is not taken."""
-        return [listener.line(width=width) for listener in self._listeners.values()]
+        return [listener.line(width=width) for listener in self._listeners.values() if listener.is_enabled]
 
     @property
     def dashboard_url(self) -> str:
@@ -53,18 +58,35 @@ class Collector:
         supervisor.start(self.spec("intake", "clew_server.intake", ways_in))
         supervisor.start(self.spec("store", "clew_server.store", {"dashboard": [self._dashboard]}))
 
+    def reload(self, config: CollectorConfig, supervisor: Supervisor) -> None:
+        """Go on with another configuration: the processes finish what they are doing and start again with it.
+
+        Raises `ConfigError`, and goes on as before, if it changes what only a new start can: where it listens, and
+        where the data is.
+        """
+        if config.data != self.config.data:
+            raise ConfigError(f"data can only be changed by a new start: it is {self.config.data}")
+        for listener in self._listeners.values():
+            listener.check_reload(self.config, config)
+        if config.dashboard != self.config.dashboard:
+            raise ConfigError("dashboard can only be changed by a new start")
+        self.config = config
+        self._handover.hand(config)
+        supervisor.restart()
+
     def spec(self, name: str, module: str, sockets: Mapping[str, Sockets]) -> ChildSpec:
         """How one of the processes is started."""
         fds = {name: [listening.fileno() for listening in each] for name, each in sockets.items()}
         named_fds = [f"{name}={','.join(map(str, each))}" for name, each in fds.items()]
-        argv = [sys.executable, "-m", module, self.config.model_dump_json(), *named_fds]
-        return ChildSpec(name=name, argv=argv, fds=tuple(chain.from_iterable(fds.values())))
+        argv = [sys.executable, "-m", module, str(self._handover.fd), *named_fds]
+        return ChildSpec(name=name, argv=argv, fds=(self._handover.fd, *chain.from_iterable(fds.values())))
 
     def close(self) -> None:
         """Stop listening, once the processes have ended."""
         for listener in self._listeners.values():
             listener.close()
         self._dashboard.close()
+        self._handover.close()
 
     def is_ready(self) -> bool:
         """Whether all answer now."""
@@ -75,7 +97,8 @@ class Collector:
 def answers(url: str) -> bool:
     """Whether anything answers HTTP at this address, with whatever status."""
     try:
-        urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT_S).close()
+        # Whose certificate it is does not matter here; that something answers does.
+        urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT_S, context=ssl._create_unverified_context()).close()
     except urllib.error.HTTPError:
         return True
     except OSError:

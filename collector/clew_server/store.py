@@ -29,7 +29,7 @@ _STOP_TIMEOUT_S = 10
 
 def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
     """Store what the spool holds and answer questions until asked to stop."""
-    store = DuckDBStore(config.data, memory_limit_bytes=config.store_memory_bytes)
+    store = DuckDBStore(config.data, memory_limit_bytes=config.store.memory_bytes)
     stopping = threading.Event()
     # A spool each: an SQLite connection is for one thread at a time.
     pipelines = [Pipeline(signal, Spool(config.spool_path), store) for signal in SIGNALS]
@@ -53,7 +53,7 @@ async def _show(app: FastAPI, listening: socket.socket) -> None:
 
 
 def main() -> None:
-    """`python -m clew_server.store CONFIG_JSON dashboard=SOCKET_FD`."""
+    """`python -m clew_server.store CONFIG_FD dashboard=SOCKET_FD`."""
     configure_logging()
     config, sockets = read_arguments(sys.argv)
     with exit_on_config_error():

@@ -43,6 +43,7 @@ class _Child:
         self.started_s = 0.0
         self.restart_at_s: float | None = None
         self.restarts = 0
+        self.is_asked_to_restart = False
 
 
 class Supervisor:
@@ -57,6 +58,8 @@ class Supervisor:
         self._stop_timeout_s = stop_timeout_s
         self._children: list[_Child] = []
         self._stopping = False
+        self._reload: Callable[[], None] | None = None
+        self._is_asked_to_reload = False
 
     def start(self, spec: ChildSpec) -> None:
         """Start a child and keep it running from now on. Does not wait for it to be ready."""
@@ -68,6 +71,19 @@ class Supervisor:
         """From now on SIGINT and SIGTERM ask `watch` to return; a second one kills what is left."""
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
+
+    def reload_on_hangup(self, reload: Callable[[], None]) -> None:
+        """From now on SIGHUP has `watch` call this."""
+        self._reload = reload
+        signal.signal(signal.SIGHUP, self._on_hangup)
+
+    def restart(self) -> None:
+        """Have every child finish what it is doing and start again, without back-off; does not wait for it."""
+        for child in self._children:
+            if child.process is not None:
+                child.is_asked_to_restart = True
+                with contextlib.suppress(ProcessLookupError):
+                    child.process.terminate()
 
     @property
     def stopping(self) -> bool:
@@ -84,6 +100,9 @@ class Supervisor:
         Returns 0, or 2 if a child said that its configuration cannot be used.
         """
         while not self._stopping and not until():
+            if self._is_asked_to_reload and self._reload is not None:
+                self._is_asked_to_reload = False
+                self._reload()
             for child in self._children:
                 if self._look_after(child) == CONFIG_ERROR_STATUS:
                     return CONFIG_ERROR_STATUS
@@ -114,6 +133,9 @@ class Supervisor:
                     child.process.kill()
         self._stopping = True
 
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_asked_to_reload = True
+
     def _look_after(self, child: _Child) -> int | None:
         """Notice that a child died, start it again when its time has come; its exit status if it just died."""
         now_s = time.monotonic()
@@ -125,6 +147,9 @@ class Supervisor:
         if status is None:
             return None
         child.process = None
+        if child.is_asked_to_restart:
+            self._launch(child)
+            return None
         if status == CONFIG_ERROR_STATUS:
             return status
         if now_s - child.started_s > _STEADY_AFTER_S:
@@ -139,6 +164,7 @@ class Supervisor:
         spec = child.spec
         child.started_s = time.monotonic()
         child.restart_at_s = None
+        child.is_asked_to_restart = False
         output: IO[bytes] | None = None if spec.log_path is None else spec.log_path.open("ab")
         try:
             child.process = subprocess.Popen(

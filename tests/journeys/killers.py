@@ -1,6 +1,6 @@
 """Runs a process of clew that kills itself, once, at an exact point.
 
-`python -m tests.journeys.killers MODULE CONFIG_JSON NAME=SOCKET_FD...` runs the module's `main`. The environment names
+`python -m tests.journeys.killers MODULE CONFIG_FD NAME=SOCKET_FD...` runs the module's `main`. The environment names
 the point, at which passage to strike, and a file that says that it has been done, so that the process which the
 supervisor starts next lives.
 """

@@ -16,11 +16,12 @@ import pytest
 
 from clew_collector.config import CollectorConfig
 from clew_collector.spool import Spool
-from clew_server.listeners import Sockets
 from clew_server.serving import Collector
+from clew_server.sockets import Sockets
 from clew_server.supervisor import ChildSpec, Supervisor
 from tests.collector.otlp_builders import a_log, logs
 from tests.journeys.killers import DONE, PASSAGE, POINT, POINTS
+from tests.server.configs import configured
 
 SENDERS = 4
 BODIES_EACH = 150
@@ -113,7 +114,7 @@ def stored_bodies(data: Path) -> list[str]:
 
 
 def config_for(data: Path) -> CollectorConfig:
-    return CollectorConfig(data=data, otlp_http_port=0, zipkin_port=0, dashboard_port=0)
+    return configured(data, dashboard=0, otlp_http=0, zipkin=0, syslog=0)
 
 
 def spool_is_empty(data: Path) -> bool:

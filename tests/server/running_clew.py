@@ -103,9 +103,9 @@ def clew_up(data: Path, *arguments: str, command: str = "up") -> Iterator[Runnin
 def _urls(said: str) -> dict[str, str]:
     patterns = {
         "dashboard": r"(http://127\.0\.0\.1:\d+)",
-        "otlp": r"OTLP/HTTP\s+(http://127\.0\.0\.1:\d+)",
+        "otlp": r"OTLP/HTTP\s+(https?://127\.0\.0\.1:\d+)",
         "syslog": r"Syslog\s+(127\.0\.0\.1:\d+)",
-        "zipkin": r"Zipkin\s+(http://127\.0\.0\.1:\d+)",
+        "zipkin": r"Zipkin\s+(https?://127\.0\.0\.1:\d+)",
         "gateway": r"(http://127\.0\.0\.1:\d+)/products",
         "control": r"(http://127\.0\.0\.1:\d+)/faults",
     }

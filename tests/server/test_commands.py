@@ -136,7 +136,8 @@ def test_a_port_in_use_is_one_line_and_status_2(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert result.stderr.strip().splitlines() == [
-        f"clew: cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with --otlp-port"
+        f"clew: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "choose another port with --otlp-port or receivers.otlp_http.port"
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from clew_collector.errors import BadPayload, ClewError, PayloadTooLarge, SpoolFull, StoreUnavailable
 from clew_collector.model import record
 from clew_collector.payload import Payload
-from clew_collector.receivers.body import Receive, Scope, Send, gunzip, read_body
+from clew_collector.receivers.body import ENCODINGS, Receive, Scope, Send, decompressed, read_body
 from clew_collector.spool import Counter
 
 RETRY_AFTER_S: Final = 5
@@ -57,9 +57,10 @@ async def read_content(receive: Receive, headers: Mapping[bytes, str], *, max_by
     encoding = headers.get(b"content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         return body
-    if encoding == "gzip":
-        return gunzip(body, max_bytes=max_bytes)
-    raise Unsupported(f"Content-Encoding must be gzip or identity, got {encoding!r:.60}", status=415)
+    if encoding not in ENCODINGS:
+        known = ", ".join(ENCODINGS)
+        raise Unsupported(f"Content-Encoding must be {known} or identity, got {encoding!r:.60}", status=415)
+    return decompressed(body, encoding, max_bytes=max_bytes)
 
 
 def status_of(error: ClewError) -> tuple[int, str]:

@@ -1,18 +1,20 @@
-"""OTLP over HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`, protobuf and JSON, plain and gzip.
+"""OTLP over HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`, protobuf and JSON, plain or compressed.
 
 Follows https://opentelemetry.io/docs/specs/otlp/#otlphttp: 200 with an export response, or an error status with a
 `google.rpc.Status` body in the encoding of the request. A payload is checked, then on disk, then answered.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message as ProtobufMessage
 from google.rpc.code_pb2 import INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE, UNIMPLEMENTED
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from pydantic import Field
 
 from clew_collector.errors import ClewError
+from clew_collector.listening import ListenConfig
 from clew_collector.model import Signal
 from clew_collector.payload import digest_of, payload_of
 from clew_collector.receivers.answering import (
@@ -28,6 +30,7 @@ from clew_collector.receivers.answering import (
     status_of,
 )
 from clew_collector.receivers.body import ClientGone, Receive, Scope, Send
+from clew_collector.receivers.cors import CrossOrigin
 from clew_collector.wire.otlp import metrics
 from clew_collector.wire.otlp.from_json import parse_json
 from clew_collector.wire.otlp.payload import parse
@@ -38,7 +41,6 @@ HEALTH_PATH: Final = "/healthz"
 
 _SIGNALS: Final[dict[str, Signal]] = {"/v1/logs": "logs", "/v1/traces": "traces"}
 _METRICS_PATH: Final = "/v1/metrics"
-_METRICS_MESSAGE: Final = "clew keeps logs and traces, not metrics; turn the metrics exporter off"
 
 _CODES: Final = {
     400: INVALID_ARGUMENT,
@@ -51,16 +53,31 @@ _CODES: Final = {
 """The `google.rpc` code beside an HTTP status; any other is `UNIMPLEMENTED`."""
 
 
+class OtlpHttpConfig(ListenConfig):
+    """`otlp_http` under `receivers` in clew.yaml. Without a port it is 4318, which must be free."""
+
+    max_body_bytes: int = Field(
+        default=16 << 20, ge=1 << 10, le=1 << 30, description="The largest body, as sent and as decompressed."
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="Origins whose pages may send from a browser, as `https://shop.example`; `*` is any."
+    )
+
+
 class OtlpHttpReceiver:
     """An ASGI application that checks payloads and hands them to `deliver`.
 
-    `max_body_bytes` bounds a body as sent and as decompressed. Payloads in JSON are handed on as protobuf.
+    `max_body_bytes` bounds a body as sent and as decompressed. Payloads in JSON are handed on as protobuf. Pages of
+    `cors_origins` may send from a browser.
     """
 
-    def __init__(self, deliver: Deliver, *, count: Count, max_body_bytes: int = 16 << 20) -> None:
+    def __init__(
+        self, deliver: Deliver, *, count: Count, max_body_bytes: int = 16 << 20, cors_origins: tuple[str, ...] = ()
+    ) -> None:
         self._deliver = deliver
         self._count = count
         self._max_body_bytes = max_body_bytes
+        self._cross_origin = CrossOrigin(cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -75,12 +92,17 @@ class OtlpHttpReceiver:
             return
         except ClewError as error:
             answer = self._refusal(error, scope["path"], content_type)
-        await send_answer(send, answer)
+        headers_for_browser = self._cross_origin.answer_headers(headers)
+        await send_answer(send, replace(answer, headers=(*answer.headers, *headers_for_browser)))
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, str], content_type: str) -> Answer:
         path = scope["path"]
         if path == HEALTH_PATH:
             return Answer(status=200, content_type="text/plain", body=b"ok")
+        if self._cross_origin.is_preflight(scope["method"], headers):
+            return Answer(
+                status=200, content_type="text/plain", body=b"", headers=self._cross_origin.preflight_headers(headers)
+            )
         _check_request(scope["method"], path, content_type)
         body = await read_content(receive, headers, max_bytes=self._max_body_bytes)
         if path == _METRICS_PATH:
@@ -98,11 +120,7 @@ class OtlpHttpReceiver:
     def _answer_metrics(self, body: bytes, content_type: str) -> Answer:
         points = metrics.count_points(metrics.parse(body, is_json=content_type == JSON))
         self._count(("refused", "metrics", "not kept"), points)
-        response = ExportMetricsServiceResponse()
-        if points:
-            response.partial_success.rejected_data_points = points
-            response.partial_success.error_message = _METRICS_MESSAGE
-        return Answer(status=200, content_type=content_type, body=_encoded(response, content_type))
+        return Answer(status=200, content_type=content_type, body=_encoded(metrics.refuse_points(points), content_type))
 
     def _refusal(self, error: ClewError, path: str, content_type: str) -> Answer:
         status, reason = status_of(error)

@@ -1,4 +1,4 @@
-"""Syslog over UDP (RFC 5426) and TCP (RFC 6587), for rsyslog, syslog-ng, `logger` and what writes like them.
+"""Syslog over UDP (RFC 5426), TCP (RFC 6587) and TLS (RFC 5425), for rsyslog, syslog-ng, `logger` and their like.
 
 Syslog has no acknowledgement. When no more can be kept, lines over UDP are dropped and counted, and connections are
 not read from until there is room.
@@ -6,6 +6,7 @@ not read from until there is room.
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -13,8 +14,11 @@ from datetime import tzinfo
 from typing import Final, cast
 
 import structlog
+from pydantic import Field
 
+from clew_collector.listening import ListenConfig
 from clew_collector.receivers.gathering import Deliver, Gathering
+from clew_collector.receivers.handshake import tls_server
 from clew_collector.receivers.udp_buffer import grow_receive_buffer, kernel_drops
 from clew_collector.spool import Counter
 from clew_collector.wire.syslog.framing import Frames
@@ -22,8 +26,9 @@ from clew_collector.wire.syslog.otlp import LogsRequest, ReceivedLine
 
 MAX_LINE_BYTES: Final = 64 << 10
 RECEIVE_BUFFER_BYTES: Final = 16 << 20
+HALF_TIMEOUT_S: Final = 60.0
 
-_DROPS_INTERVAL_S: Final = 2.0
+_WATCH_INTERVAL_S: Final = 2.0
 # asyncio's datagram protocol, on uvloop, reads 32 between two other things: in a burst, too few.
 _DATAGRAMS_AT_ONCE: Final = 1_000
 _MAX_LEFT: Final = 100_000
@@ -36,11 +41,25 @@ Count = Callable[[Counter, int], None]
 """Adds to a counter; does not block."""
 
 
+class SyslogConfig(ListenConfig):
+    """`syslog` under `receivers` in clew.yaml, over UDP and TCP. Without a port it is 5514, if that is free.
+
+    With `tls` there is a port for RFC 5425, too.
+    """
+
+    tls_port: int = Field(default=6514, ge=0, le=65535, description="Only with `tls`.")
+    ids_in_text: bool = Field(default=False, description="Look for the IDs of a request in the text of lines, too.")
+    max_line_bytes: int = Field(
+        default=MAX_LINE_BYTES, ge=480, le=1 << 20, description="Longer lines are cut. RFC 5424 wants 480 at least."
+    )
+
+
 class SyslogReceiver:
     """Turns lines into OTLP payloads and hands them to `deliver`; a line over `max_line_bytes` is cut and counted.
 
     `ids_in_text` looks for the IDs of a request in the text, too, not in the structured data only. `zone` is that of
-    timestamps without one; by default that of this machine.
+    timestamps without one; by default that of this machine. A connection whose last message is not whole for
+    `half_timeout_s` is closed, and what came of it is kept: hundreds of them are memory.
     """
 
     def __init__(
@@ -51,11 +70,13 @@ class SyslogReceiver:
         ids_in_text: bool = False,
         max_line_bytes: int = MAX_LINE_BYTES,
         zone: tzinfo | None = None,
+        half_timeout_s: float = HALF_TIMEOUT_S,
     ) -> None:
         self.max_line_bytes = max_line_bytes
         self._count = count
         self._ids_in_text = ids_in_text
         self._zone = zone
+        self._half_timeout_s = half_timeout_s
         self._connections: set[_Connection] = set()
         self._kernel_drops = 0
         self.is_crowded = False
@@ -65,10 +86,18 @@ class SyslogReceiver:
         )
 
     @asynccontextmanager
-    async def listening(self, datagrams: socket.socket, connections: socket.socket) -> AsyncIterator[None]:
+    async def listening(
+        self,
+        datagrams: socket.socket,
+        connections: socket.socket,
+        encrypted: socket.socket | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> AsyncIterator[None]:
         """Take lines from a bound UDP socket and a listening TCP socket until left; what came by then is delivered.
 
-        The sockets stay open: another process may go on with them.
+        With `tls`, also from the listening socket `encrypted`. The sockets stay open: another process may go on
+        with them.
         """
         _ask_for_buffer(datagrams)
         datagrams.setblocking(False)
@@ -78,8 +107,11 @@ class SyslogReceiver:
             await stack.enter_async_context(self._datagrams)
             await stack.enter_async_context(self._streams)
             loop.add_reader(datagrams, self._take_datagrams, datagrams, _DATAGRAMS_AT_ONCE)
-            server = await loop.create_server(lambda: _Connection(self), sock=connections.dup())
-            watching = asyncio.create_task(self._watch_drops(datagrams), name="syslog-drops")
+            server = await loop.create_server(self._connection, sock=connections.dup())
+            if encrypted is not None and tls is not None:
+                serving = tls_server(encrypted, tls, protocol_factory=self._connection, refuse=self.refuse)
+                await stack.enter_async_context(serving)
+            watching = asyncio.create_task(self._watch(datagrams), name="syslog-watch")
             try:
                 yield
             finally:
@@ -121,6 +153,9 @@ class SyslogReceiver:
             else:
                 connection.resume()
 
+    def _connection(self) -> "_Connection":
+        return _Connection(self)
+
     def _new_request(self) -> LogsRequest:
         return LogsRequest(ids_in_text=self._ids_in_text, zone=self._zone)
 
@@ -135,16 +170,26 @@ class SyslogReceiver:
                 else:
                     self.refuse("empty datagram")
 
-    async def _watch_drops(self, datagrams: socket.socket) -> None:
+    async def _watch(self, datagrams: socket.socket) -> None:
         while True:
-            await asyncio.sleep(_DROPS_INTERVAL_S)
+            await asyncio.sleep(_WATCH_INTERVAL_S)
             self._count_drops(datagrams)
+            self._close_overdue(time.monotonic() - self._half_timeout_s)
 
     def _count_drops(self, datagrams: socket.socket) -> None:
         dropped = kernel_drops(datagrams)
         if dropped > self._kernel_drops:
             self.drop("UDP receive buffer full", dropped - self._kernel_drops)
         self._kernel_drops = dropped
+
+    def _close_overdue(self, before_s: float) -> None:
+        """Close connections whose message has been half there since before this time."""
+        if self.is_crowded:
+            return  # it is we who do not read on
+        for connection in tuple(self._connections):
+            if connection.half_since_s is not None and connection.half_since_s < before_s:
+                self.refuse("message not whole in time")
+                connection.finish()
 
 
 class _Connection(asyncio.Protocol):
@@ -156,6 +201,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._peer = ""
         self._is_new = True
+        self.half_since_s: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
@@ -168,8 +214,13 @@ class _Connection(asyncio.Protocol):
             self.finish()
             return
         self._is_new = False
-        for frame in self._frames.feed(data):
+        frames = self._frames.feed(data)
+        for frame in frames:
             self._receiver.take_frame(frame, self._peer)
+        if not self._frames.is_half:
+            self.half_since_s = None
+        elif frames or self.half_since_s is None:
+            self.half_since_s = time.monotonic()
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.finish()
@@ -181,6 +232,8 @@ class _Connection(asyncio.Protocol):
 
     def resume(self) -> None:
         """Read on."""
+        if self.half_since_s is not None:
+            self.half_since_s = time.monotonic()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 

@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from pydantic import Field
+
 from clew_collector.errors import ClewError
+from clew_collector.listening import ListenConfig
 from clew_collector.payload import Payload, digest_of, payload_of
 from clew_collector.receivers.answering import (
     Answer,
@@ -45,6 +48,14 @@ _DECODERS: Final[Mapping[str, Mapping[str, Decode]]] = {
 _RECEIVER: Final = "zipkin"
 _LARGE_BYTES: Final = 64 << 10
 """Larger bodies, some hundred spans, are read in a thread: meanwhile others are answered."""
+
+
+class ZipkinConfig(ListenConfig):
+    """`zipkin` under `receivers` in clew.yaml. Without a port it is 9411, if that is free."""
+
+    max_body_bytes: int = Field(
+        default=16 << 20, ge=1 << 10, le=1 << 30, description="The largest body, as sent and as decompressed."
+    )
 
 
 class ZipkinReceiver:

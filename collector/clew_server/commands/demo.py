@@ -16,11 +16,12 @@ from clew_demo.faults.switchboard import Switchboard
 from clew_demo.servers.finding import Servers, find_servers
 from clew_demo.system import Service, named, services, traffic
 from clew_server.commands.demo_fault import fault, shop_folder
-from clew_server.commands.options import DEMO_DATA, DashboardPort, OtlpPort, SyslogPort, ZipkinPort
+from clew_server.commands.options import DEMO_DATA, DashboardPort, OtlpPort, SyslogPort, ZipkinPort, overrides_of
 from clew_server.commands.up import wait_until_ready
-from clew_server.listeners import SYSLOG, ZIPKIN, listen
+from clew_server.listeners import SYSLOG, ZIPKIN
 from clew_server.running import DataLock
 from clew_server.serving import Collector
+from clew_server.sockets import listen
 from clew_server.supervisor import ChildSpec, Supervisor
 
 _NO_TRAFFIC: Final = 0.0
@@ -40,8 +41,8 @@ def demo(
         Path,
         typer.Option("--data", metavar="DIR", help="Where the demo and what it tells are kept.", file_okay=False),
     ] = DEMO_DATA,
-    port: DashboardPort = 8840,
-    otlp_port: OtlpPort = 4318,
+    port: DashboardPort = None,
+    otlp_port: OtlpPort = None,
     zipkin_port: ZipkinPort = None,
     syslog_port: SyslogPort = None,
     shop_port: Annotated[
@@ -82,13 +83,14 @@ def demo(
         redis_url=_checked(redis, flag="--redis", schemes=_REDIS_SCHEMES),
         broker_url=_checked(broker, flag="--broker", schemes=_BROKER_SCHEMES),
     )
-    config = CollectorConfig(
+    overrides = overrides_of(
         data=data.absolute(),
-        otlp_http_port=otlp_port,
-        zipkin_port=zipkin_port,
-        syslog_port=syslog_port,
-        dashboard_port=port,
+        dashboard__port=port,
+        receivers__otlp_http__port=otlp_port,
+        receivers__zipkin__port=zipkin_port,
+        receivers__syslog__port=syslog_port,
     )
+    config = CollectorConfig.model_validate(overrides)
     raise typer.Exit(_run(config, find_servers(given), shop_port=shop_port, rate=rate, seed=seed))
 
 
@@ -153,7 +155,7 @@ def _checked(url: str | None, *, flag: str, schemes: tuple[str, ...]) -> str | N
 def _check_port(service: Service) -> None:
     """Raise `ConfigError` now rather than have a service fail over and over."""
     if service.port is not None:
-        listen("127.0.0.1", service.port, flag="--shop-port").close()
+        listen("127.0.0.1", service.port, remedy="--shop-port").close()
 
 
 def _open_shop(collector: Collector, shop: list[Service], supervisor: Supervisor, lock: DataLock) -> None:

@@ -1,7 +1,7 @@
 """Options that several commands take."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import platformdirs
 import typer
@@ -23,11 +23,26 @@ AskedData = Annotated[
     ),
 ]
 DashboardPort = Annotated[
-    int, typer.Option("--port", min=0, max=65535, metavar="PORT", help="Port of the dashboard; 0 takes a free one.")
+    int | None,
+    typer.Option(
+        "--port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Port of the dashboard; 0 takes a free one.",
+        show_default="8840",
+    ),
 ]
 OtlpPort = Annotated[
-    int,
-    typer.Option("--otlp-port", min=0, max=65535, metavar="PORT", help="Port of OTLP over HTTP; 0 takes a free one."),
+    int | None,
+    typer.Option(
+        "--otlp-port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Port of OTLP over HTTP; 0 takes a free one.",
+        show_default="4318",
+    ),
 ]
 ZipkinPort = Annotated[
     int | None,
@@ -51,6 +66,39 @@ SyslogPort = Annotated[
         show_default="5514 if it is free",
     ),
 ]
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="CLEW_CONFIG",
+        metavar="FILE",
+        help="Settings; options that are given win over it.",
+        show_default="clew.yaml in this directory, if there is one",
+        dir_okay=False,
+    ),
+]
+CONFIG_NAME: Final = "clew.yaml"
+
+
+def found_config(given: Path | None) -> Path | None:
+    """The file to go by: the given one, else one in this directory, else none."""
+    return given or next((path for path in (Path(CONFIG_NAME),) if path.is_file()), None)
+
+
+def overrides_of(**settings: object) -> dict[str, Any]:
+    """Options that were given, nested as in clew.yaml: `receivers__zipkin__port=9411`."""
+    nested: dict[str, Any] = {}
+    for name, value in settings.items():
+        if value is not None:
+            *sections, key = name.split("__")
+            section = nested
+            for each in sections:
+                section = section.setdefault(each, {})
+            section[key] = value
+    return nested
 
 
 def asked_data(given: Path | None) -> Path:

@@ -3,9 +3,14 @@
 import orjson
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 
 from clew_collector.errors import BadPayload
+
+_NOT_KEPT = "clew keeps logs and traces, not metrics; turn the metrics exporter off"
 
 
 def parse(body: bytes, *, is_json: bool) -> ExportMetricsServiceRequest:
@@ -29,3 +34,12 @@ def count_points(request: ExportMetricsServiceRequest) -> int:
     return sum(
         len(getattr(metric, kind).data_points) for metric in metrics if (kind := metric.WhichOneof("data")) is not None
     )
+
+
+def refuse_points(points: int) -> ExportMetricsServiceResponse:
+    """The response that says that none of so many points is kept; empty if there were none."""
+    response = ExportMetricsServiceResponse()
+    if points:
+        response.partial_success.rejected_data_points = points
+        response.partial_success.error_message = _NOT_KEPT
+    return response

@@ -45,6 +45,11 @@ class Frames:
         messages = self._take_counted() if self._is_counted else self._take_lines()
         return [message for message in messages if message.strip(_END_BYTES)]
 
+    @property
+    def is_half(self) -> bool:
+        """Whether a message has begun that is not whole yet."""
+        return bool(self._rest or self._skip_bytes or self._skip_line)
+
     def end(self) -> list[bytes]:
         """What is left when the sender closes: a last line needs no end, a counted frame that is not whole is lost."""
         rest, self._rest = self._rest, b""

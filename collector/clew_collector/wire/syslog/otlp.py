@@ -11,7 +11,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs, SeverityN
 
 from clew.fields import CORRELATION_ID, SERVICE_NAME
 from clew_collector.model import record
-from clew_collector.wire.syslog.ids import find_ids, pairs_in_text
+from clew_collector.wire.ids import find_ids, pairs_in_text
 from clew_collector.wire.syslog.message import SyslogMessage, decode_message
 
 SCOPE: Final = "syslog"

@@ -1,4 +1,4 @@
-"""The IDs by which a line belongs to a request, found in its fields or in its text."""
+"""The IDs by which a line or a document belongs to a request, found in its fields or in its text."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -59,6 +59,11 @@ def find_ids(fields: Iterable[tuple[str, str]]) -> Ids:
         span_id=span_id,
         correlation_id=next(filter(_correlation_id, correlation_ids), ""),
     )
+
+
+def is_id_name(name: str) -> bool:
+    """Whether `find_ids` looks at what has this name."""
+    return name.translate(_punctuation).lower() in _NAMES
 
 
 def pairs_in_text(text: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,175 @@
+"""Reading clew.yaml: environment variables in its values, and errors that name the line.
+
+`${NAME}` in a value is the environment variable, `${NAME:-other}` has another value for when it is not set, `$$` is a
+dollar sign. They are put in after the YAML is read: a variable cannot bring structure with it.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn, cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from yaml.constructor import ConstructorError
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from clew_collector.config.collector import CollectorConfig
+from clew_collector.errors import ConfigError
+
+_VARIABLE: Final = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<otherwise>[^}]*))?\})")
+_TEXT_TAG: Final = "tag:yaml.org,2002:str"
+
+Place = tuple[str | int, ...]
+"""Where a value stands: keys and indexes from the top."""
+
+
+NOTHING: Mapping[str, Any] = {}
+
+
+def load_config(
+    path: Path | None,
+    *,
+    environ: Mapping[str, str],
+    defaults: Mapping[str, Any] = NOTHING,
+    overrides: Mapping[str, Any] = NOTHING,
+) -> CollectorConfig:
+    """The configuration in a file, if there is one, over `defaults` and under `overrides`, both nested as the file is.
+
+    Raises `ConfigError` that names the file, the line and what would be right, a line for each mistake.
+    """
+    document = _Document(path, environ)
+    try:
+        return CollectorConfig.model_validate(_merged(_merged(defaults, document.value), overrides))
+    except ValidationError as error:
+        mistakes = [_mistake(detail, document) for detail in error.errors(include_url=False)]
+        raise ConfigError("\n".join(dict.fromkeys(mistakes))) from error
+
+
+class _Document:
+    """A file's values, and the line of each."""
+
+    def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
+        self.path = path
+        self._environ = environ
+        self._lines: dict[Place, int] = {(): 1}
+        self._loader = yaml.SafeLoader("")
+        self.value: dict[str, Any] = {}
+        if path is not None:
+            self.value = self._read(path)
+
+    def line(self, place: Place) -> int:
+        """The line of a value, or of the nearest one around it that is in the file."""
+        while place not in self._lines:
+            place = place[:-1]
+        return self._lines[place]
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not UTF-8: {error}") from error
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise ConfigError(f"{path}:{line}: not YAML: {error.problem or error.context}") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        value = None if node is None else self._value(node, ())
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path}:1: must be settings by name, as in `data: /var/lib/clew`")
+        return value
+
+    def _value(self, node: Node, place: Place) -> Any:
+        self._lines[place] = node.start_mark.line + 1
+        if isinstance(node, MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, SequenceNode):
+            return [self._value(item, (*place, index)) for index, item in enumerate(node.value)]
+        return self._scalar(cast(ScalarNode, node))
+
+    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        try:
+            self._loader.flatten_mapping(node)
+        except ConstructorError as error:
+            self._fail(node, str(error.problem))
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in values:
+                self._fail(key_node, f"{key} is there twice")
+            values[key] = self._value(value_node, (*place, key))
+            self._lines[*place, key] = key_node.start_mark.line + 1
+        return values
+
+    def _scalar(self, node: ScalarNode) -> Any:
+        if node.tag == _TEXT_TAG and "$" in node.value:
+            text = _VARIABLE.sub(lambda found: self._variable(found, node), node.value)
+            is_plain = node.style is None
+            tag = self._loader.resolve(ScalarNode, text, (True, False)) if is_plain else _TEXT_TAG  # type: ignore[no-untyped-call]
+            node = ScalarNode(tag, text, node.start_mark, node.end_mark, node.style)
+        try:
+            return self._loader.construct_object(node)
+        except (ConstructorError, ValueError) as error:
+            self._fail(node, f"cannot be read: {getattr(error, 'problem', error)}")
+
+    def _variable(self, found: re.Match[str], node: Node) -> str:
+        name, otherwise = found["name"], found["otherwise"]
+        if name is None:
+            return "$"
+        value = self._environ.get(name) or otherwise
+        if value is None:
+            self._fail(node, f"the environment variable {name} is not set; ${{{name}:-...}} gives it a default")
+        return value
+
+    def _fail(self, node: Node, problem: str) -> NoReturn:
+        raise ConfigError(f"{self.path}:{node.start_mark.line + 1}: {problem}")
+
+
+def _merged(value: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(value)
+    for key, new in over.items():
+        old = merged.get(key)
+        merged[key] = _merged(old if isinstance(old, dict) else {}, new) if isinstance(new, Mapping) else new
+    return merged
+
+
+def _mistake(detail: ErrorDetails, document: _Document) -> str:
+    place, path = detail["loc"], document.path
+    where = "" if path is None else f"{path}:{document.line(place)}: "
+    name = ".".join(map(str, place))
+    if detail["type"] == "extra_forbidden":
+        return f"{where}{name}: there is no such setting{_did_you_mean(place)}"
+    if detail["type"] == "missing":
+        return f"{where}{name}: must be given"
+    message = detail["msg"].removeprefix("Value error, ")
+    given = detail["input"]
+    seen = "" if isinstance(given, Mapping | list) else f", got {given!r:.80}"
+    return f"{where}{name}: {message[:1].lower()}{message[1:]}{seen}"
+
+
+def _did_you_mean(place: Place) -> str:
+    model: Any = CollectorConfig
+    for part in place[:-1]:
+        field = model.model_fields.get(part) if _is_model(model) else None
+        model = None if field is None else _model_of(field.annotation)
+    if not _is_model(model):
+        return ""
+    nearest = difflib.get_close_matches(str(place[-1]), model.model_fields, n=1)
+    known = ", ".join(sorted(model.model_fields))
+    return f"; did you mean {nearest[0]}?" if nearest else f"; there are {known}"
+
+
+def _model_of(annotation: Any) -> Any:
+    """The model in an annotation like `Model | None`."""
+    arguments = getattr(annotation, "__args__", ())
+    return annotation if _is_model(annotation) else next(filter(_is_model, arguments), None)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
