@@ -27,3 +27,11 @@ class BadQuery(ClewError):
 
 class SpoolFull(ClewError):
     """Answer 429 with Retry-After: too much waits to be stored. Sending again later will help."""
+
+
+class RateLimited(SpoolFull):
+    """Answer 429 with Retry-After: this sender sends more than it may. Sending again later will help."""
+
+
+class Unauthorized(ClewError):
+    """Answer 401: a key is asked for, and none that is known here was shown."""

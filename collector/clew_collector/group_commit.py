@@ -9,6 +9,7 @@ from typing import Final, Self
 import structlog
 
 from clew_collector.errors import ClewError, StoreUnavailable
+from clew_collector.keys import KEY
 from clew_collector.payload import Payload
 from clew_collector.spool import Counter, Series, Spool
 
@@ -109,7 +110,9 @@ class Source:
         self._commits = commits
 
     async def deliver(self, payload: Payload) -> None:
-        """See `GroupCommit.deliver`."""
+        """See `GroupCommit.deliver`; for the key of the sender, if there is one. Raises `RateLimited`, too."""
+        if (key := KEY.get()) is not None:
+            key.spend(payload.records)
         await self._commits.deliver(payload, source=self.name)
 
     def count(self, counter: Counter, count: int) -> None:

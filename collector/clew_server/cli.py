@@ -8,7 +8,7 @@ import typer
 
 from clew import run
 from clew_collector.errors import ClewError, ConfigError
-from clew_server.commands import config, dead_letters, demo
+from clew_server.commands import config, dead_letters, demo, keys
 from clew_server.commands.import_files import import_files
 from clew_server.commands.show_request import show_request
 from clew_server.commands.up import up
@@ -28,6 +28,7 @@ app.command("import")(import_files)
 app.command("request")(show_request)
 app.add_typer(config.app, name="config")
 app.add_typer(dead_letters.app, name="deadletter")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command("run", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

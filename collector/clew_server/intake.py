@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from clew_collector.config import CollectorConfig
 from clew_collector.group_commit import GroupCommit
+from clew_collector.keys import Keys
 from clew_collector.spool import Spool
 from clew_server.listeners import LISTENERS, Intake
 from clew_server.process import (
@@ -23,7 +24,7 @@ async def take_payloads(config: CollectorConfig, sockets: Mapping[str, Sockets])
     stopping = stopping_on_signals()
     spool = Spool(config.spool_path, max_bytes=config.spool.max_bytes)
     async with GroupCommit(spool) as commits:
-        intake = Intake(config=config, commits=commits, stopping=stopping)
+        intake = Intake(config=config, commits=commits, stopping=stopping, keys=Keys(config.keys))
         # If one receiver fails, all end, and the supervisor starts the process again.
         async with asyncio.TaskGroup() as receiving:
             for listener in LISTENERS:

@@ -11,9 +11,12 @@ from typing import Any, Final, Protocol
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ConfigError
-from clew_collector.group_commit import GroupCommit
+from clew_collector.group_commit import GroupCommit, Source
+from clew_collector.keys import Keys
 from clew_collector.model import record
 from clew_collector.receivers import otlp_http, syslog, zipkin
+from clew_collector.receivers.key_guard import App, KeyGuard
+from clew_collector.receivers.patience import Patience, patient_protocol
 from clew_collector.tls import TlsConfig, server_context
 from clew_server.process import serve
 from clew_server.sockets import Address, OpenSockets, Sockets, Transport, listen
@@ -55,6 +58,7 @@ class Intake:
     config: CollectorConfig
     commits: GroupCommit
     stopping: asyncio.Event
+    keys: Keys
 
 
 @record
@@ -85,13 +89,13 @@ class Listener:
 async def _receive_otlp_http(intake: Intake, sockets: Sockets) -> None:
     source, config = intake.commits.source("otlp_http"), intake.config.receivers.otlp_http
     receiver = otlp_http.OtlpHttpReceiver(source.deliver, count=source.count, max_body_bytes=config.max_body_bytes)
-    await _serve(receiver, sockets[0], intake, tls=config.tls)
+    await _serve(receiver, sockets[0], intake, source, tls=config.tls, health_path=otlp_http.HEALTH_PATH)
 
 
 async def _receive_zipkin(intake: Intake, sockets: Sockets) -> None:
     source, config = intake.commits.source("zipkin"), intake.config.receivers.zipkin
     receiver = zipkin.ZipkinReceiver(source.deliver, count=source.count, max_body_bytes=config.max_body_bytes)
-    await _serve(receiver, sockets[0], intake, tls=config.tls)
+    await _serve(receiver, sockets[0], intake, source, tls=config.tls, health_path=zipkin.HEALTH_PATH)
 
 
 async def _receive_syslog(intake: Intake, sockets: Sockets) -> None:
@@ -105,9 +109,14 @@ async def _receive_syslog(intake: Intake, sockets: Sockets) -> None:
         await intake.stopping.wait()
 
 
-async def _serve(app: Any, listening: socket.socket, intake: Intake, *, tls: TlsConfig | None) -> None:
+async def _serve(
+    app: App, listening: socket.socket, intake: Intake, source: Source, *, tls: TlsConfig | None, health_path: str
+) -> None:
+    """Serve a receiver that speaks HTTP: over TLS, to those with a key, where that is asked for."""
+    guarded = KeyGuard(app, intake.keys, count=source.count, open_paths=(health_path,)) if intake.keys else app
     context = None if tls is None else server_context(tls)
-    await serve(app, listening, stopping=intake.stopping, tls=context)
+    patience = patient_protocol(Patience(), lambda reason: source.count(("refused", "other", reason), 1))
+    await serve(guarded, listening, stopping=intake.stopping, tls=context, http=patience)
 
 
 OTLP_HTTP: Final = Listener(

@@ -58,12 +58,20 @@ def stopping_on_signals() -> asyncio.Event:
 
 
 async def serve(
-    app: Any, listening: socket.socket, *, stopping: asyncio.Event, tls: ssl.SSLContext | None = None
+    app: Any,
+    listening: socket.socket,
+    *,
+    stopping: asyncio.Event,
+    tls: ssl.SSLContext | None = None,
+    http: Any = "httptools",
 ) -> None:
-    """Serve an ASGI application without a lifespan on a socket until `stopping` is set; with `tls`, over TLS."""
+    """Serve an ASGI application without a lifespan on a socket until `stopping` is set; with `tls`, over TLS.
+
+    `http` is what uvicorn takes as its protocol.
+    """
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=http,
         lifespan="off",
         log_level="warning",
         access_log=False,

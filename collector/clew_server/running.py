@@ -18,11 +18,12 @@ _LOCK_NAME: Final = "clew.lock"
 
 @record
 class Running:
-    """A `clew up` that runs: its process and its addresses."""
+    """A `clew up` that runs: its process, its addresses, and a key to send with if one is asked for."""
 
     pid: int
     dashboard_url: str
     otlp_url: str
+    key: str = ""
 
 
 class DataLock:
@@ -36,7 +37,9 @@ class DataLock:
         self.data = data
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = (data / _LOCK_NAME).open("a+")
+            # A key may be in it.
+            descriptor = os.open(data / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.fdopen(descriptor, "a+")
         except OSError as error:
             raise ConfigError(f"cannot use the data directory {data}: {error.strerror or error}") from error
         try:
@@ -44,11 +47,12 @@ class DataLock:
         except OSError as error:
             raise ConfigError(f"the data directory {data} is in use by {_holder(data)}") from error
 
-    def announce(self, *, dashboard_url: str, otlp_url: str) -> None:
-        """Let commands know where to ask."""
+    def announce(self, *, dashboard_url: str, otlp_url: str, key: str = "") -> None:
+        """Let commands know where to ask, and with which key if one is asked for."""
         self._file.seek(0)
         self._file.truncate()
-        json.dump({"pid": os.getpid(), "dashboard_url": dashboard_url, "otlp_url": otlp_url}, self._file)
+        running = {"pid": os.getpid(), "dashboard_url": dashboard_url, "otlp_url": otlp_url, "key": key}
+        json.dump(running, self._file)
         self._file.flush()
 
     def release(self) -> None:

@@ -10,12 +10,14 @@ from typing import Final
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ConfigError
+from clew_collector.keys import KeyConfig, digest_of_key, new_key
 from clew_collector.spool import Spool
 from clew_server.handover import ConfigHandover
 from clew_server.listeners import LISTENERS, OTLP_HTTP, Listener, OpenListener
 from clew_server.sockets import Sockets, listen
 from clew_server.supervisor import ChildSpec, Supervisor
 
+OWN_KEY_NAME: Final = "clew-itself"
 _PROBE_TIMEOUT_S: Final = 1.0
 
 
@@ -30,7 +32,8 @@ class Collector:
         self.config = config
         self._listeners = {listener.name: OpenListener(listener, config) for listener in LISTENERS}
         self._dashboard = listen("127.0.0.1", config.dashboard.port, remedy="--port or dashboard.port")
-        self._handover = ConfigHandover(config)
+        self.own_key = new_key() if config.keys else ""
+        self._handover = ConfigHandover(self._with_own_key(config))
         # Made here first: two processes that make the same file at once get in each other's way.
         Spool(config.spool_path).close()
 
@@ -70,8 +73,10 @@ class Collector:
             listener.check_reload(self.config, config)
         if config.dashboard != self.config.dashboard:
             raise ConfigError("dashboard can only be changed by a new start")
+        if bool(config.keys) != bool(self.config.keys):
+            raise ConfigError("whether keys are asked for can only be changed by a new start")
         self.config = config
-        self._handover.hand(config)
+        self._handover.hand(self._with_own_key(config))
         supervisor.restart()
 
     def spec(self, name: str, module: str, sockets: Mapping[str, Sockets]) -> ChildSpec:
@@ -80,6 +85,13 @@ class Collector:
         named_fds = [f"{name}={','.join(map(str, each))}" for name, each in fds.items()]
         argv = [sys.executable, "-m", module, str(self._handover.fd), *named_fds]
         return ChildSpec(name=name, argv=argv, fds=(self._handover.fd, *chain.from_iterable(fds.values())))
+
+    def _with_own_key(self, config: CollectorConfig) -> CollectorConfig:
+        """Where keys are asked for, `clew import` and what the collector says of itself need one, too."""
+        if not self.own_key:
+            return config
+        own = KeyConfig(name=OWN_KEY_NAME, sha256=digest_of_key(self.own_key).hex())
+        return config.model_copy(update={"keys": (*config.keys, own)})
 
     def close(self) -> None:
         """Stop listening, once the processes have ended."""

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from clew_collector.errors import ConfigError
 from clew_collector.model import record
+from clew_collector.receivers.held_port import hold_port
 
 _BACKLOG: Final = 2048
 _PORT_ATTEMPTS: Final = 20
@@ -101,7 +102,7 @@ def listen(host: str, port: int, *, remedy: str, transport: Transport = "tcp") -
             listening = socket.socket(family, socket.SOCK_DGRAM)
             listening.bind((host, port))
         else:
-            listening = _hold(host, port, family)
+            listening = hold_port(host, port)
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0) or error}; "
@@ -109,12 +110,3 @@ def listen(host: str, port: int, *, remedy: str, transport: Transport = "tcp") -
         ) from error
     listening.set_inheritable(True)
     return listening
-
-
-def _hold(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
-    """A port that nobody else takes: another process of this user may listen on it, with SO_REUSEPORT as well."""
-    socket.create_server((host, port), family=family).close()  # SO_REUSEPORT would share it with whoever has it
-    held = socket.socket(family, socket.SOCK_STREAM)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    held.bind((host, port))
-    return held

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from clew_collector.keys import KeyConfig
 from clew_collector.receivers.otlp_http import OtlpHttpConfig
 from clew_collector.receivers.syslog import SyslogConfig
 from clew_collector.receivers.zipkin import ZipkinConfig
@@ -52,6 +53,9 @@ class CollectorConfig(_Section):
     spool: SpoolConfig = SpoolConfig()
     store: StoreConfig = StoreConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    keys: tuple[KeyConfig, ...] = Field(
+        default=(), description="Who may send by HTTP and gRPC. Without any, whoever can connect may."
+    )
 
     @property
     def spool_path(self) -> Path:

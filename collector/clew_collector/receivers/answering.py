@@ -3,7 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from clew_collector.errors import BadPayload, ClewError, PayloadTooLarge, SpoolFull, StoreUnavailable
+from clew_collector.errors import (
+    BadPayload,
+    ClewError,
+    PayloadTooLarge,
+    RateLimited,
+    SpoolFull,
+    StoreUnavailable,
+)
 from clew_collector.model import record
 from clew_collector.payload import Payload
 from clew_collector.receivers.body import ENCODINGS, Receive, Scope, Send, decompressed, read_body
@@ -72,6 +79,8 @@ def status_of(error: ClewError) -> tuple[int, str]:
             return 413, "too large"
         case BadPayload():
             return 400, "bad payload"
+        case RateLimited():
+            return 429, "rate limited"
         case SpoolFull():
             return 429, "spool full"
         case StoreUnavailable():

@@ -165,7 +165,7 @@ def _open_shop(collector: Collector, shop: list[Service], supervisor: Supervisor
     for service in shop:
         _start(service, supervisor, logs=logs)
     wait_until_ready(supervisor, collector.is_ready, what="the collector")
-    lock.announce(dashboard_url=collector.dashboard_url, otlp_url=collector.otlp_url)
+    lock.announce(dashboard_url=collector.dashboard_url, otlp_url=collector.otlp_url, key=collector.own_key)
     for service in shop:
         what = f"{service.name} (its lines are in {logs / service.name}.log)"
         wait_until_ready(supervisor, service.is_up, what=what)

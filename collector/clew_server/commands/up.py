@@ -134,7 +134,7 @@ def start_collector(collector: Collector, supervisor: Supervisor, lock: DataLock
     """
     collector.start(supervisor)
     wait_until_ready(supervisor, collector.is_ready, what="the collector")
-    lock.announce(dashboard_url=collector.dashboard_url, otlp_url=collector.otlp_url)
+    lock.announce(dashboard_url=collector.dashboard_url, otlp_url=collector.otlp_url, key=collector.own_key)
 
 
 def wait_until_ready(supervisor: Supervisor, is_ready: Callable[[], bool], *, what: str) -> None:
