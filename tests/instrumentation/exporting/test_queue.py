@@ -130,6 +130,7 @@ def test_who_queues_steps_aside_only_while_the_export_thread_wants_to_run() -> N
             super().step_aside()
 
     turns = Counted()
+    turns.every_s = 60
     queue = a_queue(turns=turns)
 
     queue.put("nobody waits")
