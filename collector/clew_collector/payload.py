@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from hashlib import blake2b
+from hashlib import sha256
 
 from google.protobuf.message import Message
 
@@ -51,4 +51,6 @@ def payload_of(
 
 def digest_of(signal: Signal, body: bytes) -> bytes:
     """What a body is remembered by."""
-    return blake2b(body, digest_size=16, person=signal.encode()).digest()
+    hashed = sha256(signal.encode())  # in hardware: 90 us for 175 KB, where blake2b takes 160
+    hashed.update(body)
+    return hashed.digest()[:16]

@@ -10,9 +10,9 @@ from clew_collector.errors import BadPayload, PayloadTooLarge
 
 # Python's own from 3.14 on, with the bound on what comes out that the package `zstandard` lacks, and a tenth its size.
 if sys.version_info >= (3, 14):
-    from compression import zstd
+    from compression import zstd as zstd
 else:
-    from backports import zstd
+    from backports import zstd as zstd
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,9 +35,9 @@ class _Stream(Protocol):
 
 
 ENCODINGS: Final[Mapping[str, Callable[[], _Stream]]] = {
-    "gzip": partial(zlib.decompressobj, _GZIP_WINDOW_BITS),
-    "deflate": zlib.decompressobj,
     "zstd": partial(zstd.ZstdDecompressor, options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}),
+    "deflate": zlib.decompressobj,
+    "gzip": partial(zlib.decompressobj, _GZIP_WINDOW_BITS),
 }
 """What undoes each `Content-Encoding`."""
 

@@ -3,20 +3,26 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
 
 import tests.collector.receivers.intake as intake_in_process
-from clew_collector.errors import ClewError, SpoolFull, StoreUnavailable
+from clew_collector.errors import BadPayload, ClewError, PayloadTooLarge, SpoolFull, StoreUnavailable
+from clew_collector.receivers.body import decompressed, zstd
 from clew_collector.receivers.otlp_http import OtlpHttpReceiver
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
 
@@ -70,20 +76,29 @@ def test_json_is_taken_as_the_protobuf_that_it_stands_for(intake: Intake) -> Non
     assert [payload.body for payload in intake.payloads] == [request.SerializeToString()]
 
 
-def test_gzip_is_taken_and_remembered_by_what_it_holds(intake: Intake) -> None:
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstd.compress,
+}
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_compressed_body_is_taken_and_remembered_by_what_it_holds(intake: Intake, encoding: str) -> None:
     intake.send("/v1/logs", GOOD, PROTOBUF)
-    response = intake.send("/v1/logs", gzip.compress(GOOD), {**PROTOBUF, "content-encoding": "gzip"})
+    response = intake.send("/v1/logs", COMPRESS[encoding](GOOD), {**PROTOBUF, "content-encoding": encoding})
 
     assert response.status_code == 200
     assert intake.payloads[0].digest == intake.payloads[1].digest
     assert intake.payloads[1].body == GOOD
 
 
-def test_gzip_of_several_members_is_taken_whole(intake: Intake) -> None:
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_body_of_several_compressed_parts_is_taken_whole(intake: Intake, encoding: str) -> None:
     half = len(GOOD) // 2
-    body = gzip.compress(GOOD[:half]) + gzip.compress(GOOD[half:])
+    body = COMPRESS[encoding](GOOD[:half]) + COMPRESS[encoding](GOOD[half:])
 
-    intake.send("/v1/logs", body, {**PROTOBUF, "content-encoding": "gzip"})
+    intake.send("/v1/logs", body, {**PROTOBUF, "content-encoding": encoding})
 
     assert [payload.body for payload in intake.payloads] == [GOOD]
 
@@ -99,6 +114,45 @@ def test_an_empty_request_is_fine_and_nothing_is_kept(intake: Intake) -> None:
     assert intake.send("/v1/logs", b"", PROTOBUF).status_code == 200
     assert intake.send("/v1/logs", b"{}", JSON).status_code == 200
     assert intake.payloads == []
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_body_that_decompresses_to_the_limit_is_read_and_one_byte_more_is_not(intake: Intake, encoding: str) -> None:
+    headers = {**PROTOBUF, "content-encoding": encoding}
+
+    at_limit = intake.send("/v1/logs", COMPRESS[encoding](bytes(LIMIT)), headers)
+    over_limit = intake.send("/v1/logs", COMPRESS[encoding](bytes(LIMIT + 1)), headers)
+
+    assert (at_limit.status_code, over_limit.status_code) == (400, 413)
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_of_a_bomb_no_more_than_the_limit_is_made(encoding: str) -> None:
+    bomb = COMPRESS[encoding](bytes(100_000_000))
+    tracemalloc.start()
+
+    with pytest.raises(PayloadTooLarge):
+        decompressed(bomb, encoding, max_bytes=LIMIT)
+
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 20 * LIMIT
+
+
+def test_zstd_that_asks_for_a_large_window_is_refused(intake: Intake) -> None:
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 27}
+    body = zstd.compress(bytes(range(256)) * (80 << 10), options=options)
+
+    response = intake.send("/v1/logs", body, {**PROTOBUF, "content-encoding": "zstd"})
+
+    assert (response.status_code, "too much memory" in reason_in(response)) == (400, True)
+
+
+@given(encoding=st.sampled_from(list(COMPRESS)), body=st.binary(max_size=300), tail=st.binary(max_size=20))
+def test_whatever_is_sent_compressed_is_read_or_refused(encoding: str, body: bytes, tail: bytes) -> None:
+    for sent in (body, COMPRESS[encoding](body), COMPRESS[encoding](body) + tail, COMPRESS[encoding](body)[:-3] + tail):
+        with suppress(BadPayload, PayloadTooLarge):
+            assert len(decompressed(sent, encoding, max_bytes=200)) <= 200
 
 
 BAD: dict[str, tuple[str, bytes, dict[str, str], int, str]] = {
@@ -122,6 +176,11 @@ BAD: dict[str, tuple[str, bytes, dict[str, str], int, str]] = {
     "not gzip": ("/v1/logs", GOOD, {**PROTOBUF, "content-encoding": "gzip"}, 400, "not gzip"),
     "half a gzip": (
         "/v1/logs", gzip.compress(GOOD)[:-9], {**PROTOBUF, "content-encoding": "gzip"}, 400, "breaks off",
+    ),
+    "not deflate": ("/v1/logs", GOOD, {**PROTOBUF, "content-encoding": "deflate"}, 400, "not deflate"),
+    "not zstd": ("/v1/logs", GOOD, {**PROTOBUF, "content-encoding": "zstd"}, 400, "not zstd"),
+    "half a zstd": (
+        "/v1/logs", zstd.compress(GOOD)[:-9], {**PROTOBUF, "content-encoding": "zstd"}, 400, "breaks off",
     ),
     "a gzip bomb": (
         "/v1/logs", gzip.compress(bytes(50_000_000)), {**PROTOBUF, "content-encoding": "gzip"}, 413, "decompresses",
