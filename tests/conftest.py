@@ -6,15 +6,20 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from clew.pytest_plugin import everything_sends_to_a_collector
 from tests.servers import chromium as chromium_server
-from tests.servers import elasticsearch, kafka, moto, rabbitmq, redis, zipkin
+from tests.servers import elasticsearch, kafka, moto, node_sdk, rabbitmq, redis, rsyslog, syslog_ng, zipkin
+from tests.servers import logger as util_linux_logger
+from tests.servers import small_disk as small_disk_server
+from tests.servers import telemetrygen as go_telemetrygen
 from tests.servers.missing import ServerMissingError
 from tests.servers.processes import Server
+from tests.servers.syslog_daemon import SyslogDaemon
 
 _missing: Counter[tuple[str, str]] = Counter()
 
@@ -82,6 +87,57 @@ def kafka_url(servers: _Servers) -> str:
 @pytest.fixture
 def aws_url(servers: _Servers) -> str:
     return servers.get("moto", moto.start).url
+
+
+@pytest.fixture(params=[rsyslog, syslog_ng], ids=["rsyslog", "syslog-ng"])
+def syslog_daemon(request: pytest.FixtureRequest) -> SyslogDaemon:
+    """Each of the two in turn; not started yet."""
+    try:
+        daemon: SyslogDaemon = request.param.find()
+    except ServerMissingError as error:
+        _give_up(request.param.__name__.rpartition(".")[2], error)
+        raise AssertionError("unreachable") from error
+    return daemon
+
+
+@pytest.fixture
+def logger() -> str:
+    """Path of util-linux's `logger`."""
+    try:
+        return util_linux_logger.find()
+    except ServerMissingError as error:
+        _give_up("logger", error)
+        raise AssertionError("unreachable") from error
+
+
+@pytest.fixture
+def telemetrygen() -> Path:
+    """The OpenTelemetry Collector's generator of load, in Go."""
+    try:
+        return go_telemetrygen.find()
+    except ServerMissingError as error:
+        _give_up("telemetrygen", error)
+        raise AssertionError("unreachable") from error
+
+
+@pytest.fixture
+def javascript_sdk() -> node_sdk.NodeSdk:
+    """OpenTelemetry's JavaScript SDK."""
+    try:
+        return node_sdk.find()
+    except ServerMissingError as error:
+        _give_up("OpenTelemetry's JavaScript SDK", error)
+        raise AssertionError("unreachable") from error
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty disk of 160 MiB."""
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(small_disk_server.small_disk(tmp_path, size_bytes=160 << 20))
+        except ServerMissingError as error:
+            _give_up("a small disk", error)
 
 
 # Narrower than the plugin's own: most tests here have a collector of their own for the processes that they start.

@@ -2,6 +2,9 @@
 
 import os
 import threading
+import time
+from collections import Counter as Tally
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -9,7 +12,8 @@ import structlog
 from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, StoreUnavailable
 from clew_collector.model import Signal
-from clew_collector.spool import Spool, Spooled
+from clew_collector.processors.config import Processors
+from clew_collector.spool import STORE, Series, Spool, Spooled
 from clew_collector.wire.otlp.payload import decode
 from clew_collector.wire.otlp.select import SELECTS
 
@@ -41,14 +45,35 @@ class BatchSink(Protocol):
 class Pipeline:
     """Moves payloads of one signal from a spool into a store; one thread of its own runs it.
 
+    With `processors`, what they leave of a batch is stored, and what they drop is counted.
+
     A payload leaves the spool after the store has it durably. Payloads that came between a write and its deletion
     when the process died are still in the spool: the store knows their numbers and skips them.
+
+    Other threads may read how it fares: `lag_s` is how long the oldest payload of the last batch took from its
+    receipt until it could be asked for, `None` before the first one; `outage` is why the store takes nothing, `None`
+    while it does.
     """
 
-    def __init__(self, signal: Signal, spool: Spool, store: BatchSink) -> None:
+    reader: Final = STORE
+
+    def __init__(
+        self,
+        signal: Signal,
+        spool: Spool,
+        store: BatchSink,
+        *,
+        processors: Processors | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.signal = signal
+        self.lag_s: float | None = None
+        self.outage: str | None = None
         self._spool = spool
         self._store = store
+        self._processors = processors
+        self._drops: Tally[Series] = Tally()
+        self._clock_ns = clock_ns
         self._after_id = store.last_applied(signal)
         spool.advance(signal, self._after_id)
 
@@ -59,6 +84,7 @@ class Pipeline:
             try:
                 moved = self.step()
             except StoreUnavailable as error:
+                self.outage = str(error)
                 wait_s = _RETRY_WAITS_S[min(failures, len(_RETRY_WAITS_S) - 1)]
                 if failures == 0:
                     log.error("store unavailable, the spool keeps what comes", signal=self.signal, error=str(error))
@@ -68,6 +94,7 @@ class Pipeline:
             if failures:
                 log.info("store available again", signal=self.signal)
                 failures = 0
+                self.outage = None
             if moved < ROW_GROUP:
                 stopping.wait(_IDLE_WAIT_S if moved == 0 else _FILL_WAIT_S)
 
@@ -86,25 +113,42 @@ class Pipeline:
         taken = self._spool.take(self.signal, after_id=self._after_id, max_records=ROW_GROUP, max_bytes=MAX_BATCH_BYTES)
         if not taken:
             return 0
-        self._store_all(taken)
+        stored = self._store_all(taken)
+        # The wall clock may have been set back since.
+        self.lag_s = max(0.0, (self._clock_ns() - min(spooled.received_ns for spooled in taken)) / 1e9)
         self._after_id = taken[-1].id
-        self._spool.advance(self.signal, self._after_id)
+        counts = Tally({Series("stored", self.signal, "", self.reader): stored} if stored else {})
+        self._spool.advance(self.signal, self._after_id, counts=counts + self._drops)
+        self._drops.clear()
         return max(1, sum(spooled.records for spooled in taken))
 
-    def _store_all(self, taken: list[Spooled]) -> None:
-        """Store payloads in order; halve a list that fails until the payloads at fault stand alone."""
+    def _store_all(self, taken: list[Spooled]) -> int:
+        """Store payloads in order; halve a list that fails until the payloads at fault stand alone.
+
+        Returns how many records were added.
+        """
         try:
             table = decode(self.signal, [spooled.body for spooled in taken])
-            batch = Batch(signal=self.signal, table=table, select=SELECTS[self.signal], last_id=taken[-1].id)
-            self._store.write(batch)
+            return self._write(
+                Batch(signal=self.signal, table=table, select=SELECTS[self.signal], last_id=taken[-1].id)
+            )
         except BadPayload as error:
             if len(taken) == 1:
                 log.error("payload set aside", signal=self.signal, records=taken[0].records, reason=str(error))
                 self._spool.set_aside(self.signal, taken[0], str(error))
-                return
+                return 0
             middle = len(taken) // 2
-            self._store_all(taken[:middle])
-            self._store_all(taken[middle:])
+            return self._store_all(taken[:middle]) + self._store_all(taken[middle:])
+
+    def _write(self, batch: Batch) -> int:
+        if self._processors is None:
+            return self._store.write(batch)
+        processed = self._processors.process(batch)
+        stored = self._store.write(processed.batch)
+        self._processors.settle(processed)
+        for drop in processed.drops:
+            self._drops[Series("dropped", self.signal, drop.reason, drop.processor, drop.service)] += drop.records
+        return stored
 
 
 def run_in_thread(pipeline: Pipeline, stopping: threading.Event) -> threading.Thread:

@@ -9,6 +9,7 @@ from clew_collector.group_commit import GroupCommit
 from clew_collector.keys import Keys
 from clew_collector.spool import Spool
 from clew_server.listeners import LISTENERS, Intake
+from clew_server.own_telemetry import observe_itself
 from clew_server.process import (
     configure_logging,
     exit_on_config_error,
@@ -16,13 +17,16 @@ from clew_server.process import (
     run_async,
     stopping_on_signals,
 )
+from clew_server.readers import readers
 from clew_server.sockets import Sockets
 
 
 async def take_payloads(config: CollectorConfig, sockets: Mapping[str, Sockets]) -> None:
     """Answer senders until asked to stop; what was acknowledged is on disk by then."""
     stopping = stopping_on_signals()
-    spool = Spool(config.spool_path, max_bytes=config.spool.max_bytes)
+    limits = config.spool
+    spool = Spool(config.spool_path, max_bytes=limits.max_bytes, reserve_bytes=limits.reserve_bytes)
+    checkpoints = spool.checkpoints("")
     async with GroupCommit(spool) as commits:
         intake = Intake(config=config, commits=commits, stopping=stopping, keys=Keys(config.keys))
         # If one receiver fails, all end, and the supervisor starts the process again.
@@ -30,12 +34,15 @@ async def take_payloads(config: CollectorConfig, sockets: Mapping[str, Sockets])
             for listener in LISTENERS:
                 if listener.name in sockets:
                     receiving.create_task(listener.receive(intake, sockets[listener.name]), name=listener.name)
+            for name, reading in readers(config, commits, checkpoints=checkpoints, stopping=stopping):
+                receiving.create_task(reading, name=name)
     spool.close()
 
 
 def main() -> None:
     """`python -m clew_server.intake CONFIG_FD NAME=SOCKET_FD[,SOCKET_FD]...`."""
     configure_logging()
+    observe_itself("intake")
     config, sockets = read_arguments(sys.argv)
     with exit_on_config_error():
         run_async(take_payloads(config, sockets))

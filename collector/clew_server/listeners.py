@@ -14,15 +14,17 @@ from clew_collector.errors import ConfigError
 from clew_collector.group_commit import GroupCommit, Source
 from clew_collector.keys import Keys
 from clew_collector.model import record
-from clew_collector.receivers import otlp_http, syslog, zipkin
+from clew_collector.receivers import elastic_bulk, otlp_grpc, otlp_http, syslog, zipkin
 from clew_collector.receivers.key_guard import App, KeyGuard
 from clew_collector.receivers.patience import Patience, patient_protocol
-from clew_collector.tls import TlsConfig, server_context
+from clew_collector.tls import TlsConfig, read_pem, server_context
 from clew_server.process import serve
 from clew_server.sockets import Address, OpenSockets, Sockets, Transport, listen
 
 OTLP_HTTP_PORT: Final = 4318
 ZIPKIN_PORT: Final = 9411
+BULK_PORT: Final = 9201
+"""Next to Elasticsearch's own, which may run on the same machine."""
 SYSLOG_PORT: Final = 5514
 """Syslog's own, 514, is for the superuser only."""
 
@@ -88,14 +90,38 @@ class Listener:
 
 async def _receive_otlp_http(intake: Intake, sockets: Sockets) -> None:
     source, config = intake.commits.source("otlp_http"), intake.config.receivers.otlp_http
-    receiver = otlp_http.OtlpHttpReceiver(source.deliver, count=source.count, max_body_bytes=config.max_body_bytes)
-    await _serve(receiver, sockets[0], intake, source, tls=config.tls, health_path=otlp_http.HEALTH_PATH)
+    receiver = otlp_http.OtlpHttpReceiver(
+        source.deliver, count=source.count, max_body_bytes=config.max_body_bytes, cors_origins=config.cors_origins
+    )
+    await _serve(receiver, sockets[0], intake, source, tls=config.tls, open_path=otlp_http.HEALTH_PATH)
+
+
+async def _receive_otlp_grpc(intake: Intake, sockets: Sockets) -> None:
+    source, config = intake.commits.source("otlp_grpc"), intake.config.receivers.otlp_grpc
+    receiver = otlp_grpc.OtlpGrpcReceiver(
+        source.deliver,
+        count=source.count,
+        max_body_bytes=config.max_body_bytes,
+        max_concurrent_streams=config.max_concurrent_streams,
+        keys=intake.keys,
+    )
+    host, port = sockets[0].getsockname()[:2]
+    async with receiver.serving(host, port, tls=None if config.tls is None else read_pem(config.tls)):
+        await intake.stopping.wait()
+
+
+async def _receive_elastic_bulk(intake: Intake, sockets: Sockets) -> None:
+    source, config = intake.commits.source("elastic_bulk"), intake.config.receivers.elastic_bulk
+    receiver = elastic_bulk.ElasticBulkReceiver(
+        source.deliver, count=source.count, max_body_bytes=config.max_body_bytes, ids_in_text=config.ids_in_text
+    )
+    await _serve(receiver, sockets[0], intake, source, tls=config.tls)
 
 
 async def _receive_zipkin(intake: Intake, sockets: Sockets) -> None:
     source, config = intake.commits.source("zipkin"), intake.config.receivers.zipkin
     receiver = zipkin.ZipkinReceiver(source.deliver, count=source.count, max_body_bytes=config.max_body_bytes)
-    await _serve(receiver, sockets[0], intake, source, tls=config.tls, health_path=zipkin.HEALTH_PATH)
+    await _serve(receiver, sockets[0], intake, source, tls=config.tls, open_path=zipkin.HEALTH_PATH)
 
 
 async def _receive_syslog(intake: Intake, sockets: Sockets) -> None:
@@ -110,10 +136,10 @@ async def _receive_syslog(intake: Intake, sockets: Sockets) -> None:
 
 
 async def _serve(
-    app: App, listening: socket.socket, intake: Intake, source: Source, *, tls: TlsConfig | None, health_path: str
+    app: App, listening: socket.socket, intake: Intake, source: Source, *, tls: TlsConfig | None, open_path: str = ""
 ) -> None:
     """Serve a receiver that speaks HTTP: over TLS, to those with a key, where that is asked for."""
-    guarded = KeyGuard(app, intake.keys, count=source.count, open_paths=(health_path,)) if intake.keys else app
+    guarded = KeyGuard(app, intake.keys, count=source.count, open_paths=(open_path,)) if intake.keys else app
     context = None if tls is None else server_context(tls)
     patience = patient_protocol(Patience(), lambda reason: source.count(("refused", "other", reason), 1))
     await serve(guarded, listening, stopping=intake.stopping, tls=context, http=patience)
@@ -122,12 +148,30 @@ async def _serve(
 OTLP_HTTP: Final = Listener(
     name="otlp_http",
     label="OTLP/HTTP",
-    takes="v1/logs and v1/traces; protobuf or JSON, gzip",
+    takes="v1/logs and v1/traces; protobuf or JSON; gzip, deflate, zstd",
     flag="--otlp-port",
     default_port=OTLP_HTTP_PORT,
     is_required=True,
     receive=_receive_otlp_http,
     health_path=otlp_http.HEALTH_PATH,
+)
+OTLP_GRPC: Final = Listener(
+    name="otlp_grpc",
+    label="OTLP/gRPC",
+    takes="logs and traces; gzip, deflate, zstd",
+    flag="--grpc-port",
+    default_port=otlp_grpc.GRPC_PORT,
+    receive=_receive_otlp_grpc,
+    transports=("held",),
+)
+ELASTIC_BULK: Final = Listener(
+    name="elastic_bulk",
+    label="_bulk",
+    takes="documents as for Elasticsearch's _bulk",
+    flag="--bulk-port",
+    default_port=BULK_PORT,
+    receive=_receive_elastic_bulk,
+    health_path="/",
 )
 ZIPKIN: Final = Listener(
     name="zipkin",
@@ -148,7 +192,7 @@ SYSLOG: Final = Listener(
     transports=("tcp", "udp"),
     tls_port=lambda config: config.receivers.syslog.tls_port if config.receivers.syslog.tls else None,
 )
-LISTENERS: Final = (OTLP_HTTP, ZIPKIN, SYSLOG)
+LISTENERS: Final = (OTLP_HTTP, OTLP_GRPC, ZIPKIN, ELASTIC_BULK, SYSLOG)
 
 
 class OpenListener:

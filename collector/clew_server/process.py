@@ -23,6 +23,9 @@ CONFIG_ERROR_STATUS: Final = 2
 
 SHUTDOWN_TIMEOUT_S: Final = 5
 
+KEEP_ALIVE_S: Final = 75
+"""Exporters send every 5 s, which is uvicorn's own time-out: some would meet a connection that is just being closed."""
+
 
 def read_arguments(argv: list[str]) -> tuple[CollectorConfig, dict[str, list[socket.socket]]]:
     """The configuration, and the sockets by the name of what they are for, that a supervisor handed over."""
@@ -73,7 +76,9 @@ async def serve(
         app,
         http=http,
         lifespan="off",
-        log_level="warning",
+        ws="none",
+        log_level="error",  # a warning for each request that is none is more than a person wants to read
+        timeout_keep_alive=KEEP_ALIVE_S,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,

@@ -14,6 +14,8 @@ from clew_collector.keys import KeyConfig, digest_of_key, new_key
 from clew_collector.spool import Spool
 from clew_server.handover import ConfigHandover
 from clew_server.listeners import LISTENERS, OTLP_HTTP, Listener, OpenListener
+from clew_server.own_telemetry import ENDPOINT_VARIABLE, KEY_VARIABLE
+from clew_server.readers import reader_lines
 from clew_server.sockets import Sockets, listen
 from clew_server.supervisor import ChildSpec, Supervisor
 
@@ -48,7 +50,8 @@ class Collector:
 
     def listener_lines(self, *, width: int) -> list[str]:
         """A line for each way in: where it is and what it takes, or why it is not taken."""
-        return [listener.line(width=width) for listener in self._listeners.values() if listener.is_enabled]
+        listening = [listener.line(width=width) for listener in self._listeners.values() if listener.is_enabled]
+        return listening + reader_lines(self.config, width=width)
 
     @property
     def dashboard_url(self) -> str:
@@ -84,7 +87,14 @@ class Collector:
         fds = {name: [listening.fileno() for listening in each] for name, each in sockets.items()}
         named_fds = [f"{name}={','.join(map(str, each))}" for name, each in fds.items()]
         argv = [sys.executable, "-m", module, str(self._handover.fd), *named_fds]
-        return ChildSpec(name=name, argv=argv, fds=(self._handover.fd, *chain.from_iterable(fds.values())))
+        passed_on = (self._handover.fd, *chain.from_iterable(fds.values()))
+        return ChildSpec(name=name, argv=argv, env=self._observation(), fds=passed_on)
+
+    def _observation(self) -> dict[str, str]:
+        """What tells a process where to send what it says of itself. Not over TLS: nobody vouches for 127.0.0.1."""
+        if not self.config.telemetry.observe_itself or not self.otlp_url.startswith("http://"):
+            return {ENDPOINT_VARIABLE: ""}
+        return {ENDPOINT_VARIABLE: self.otlp_url, KEY_VARIABLE: self.own_key}
 
     def _with_own_key(self, config: CollectorConfig) -> CollectorConfig:
         """Where keys are asked for, `clew import` and what the collector says of itself need one, too."""

@@ -12,8 +12,8 @@ from clew_collector.receivers.held_port import hold_port
 _BACKLOG: Final = 2048
 _PORT_ATTEMPTS: Final = 20
 
-Transport = Literal["tcp", "udp", "shared"]
-"""A `shared` socket only holds its port: the process that serves binds one of its own beside it."""
+Transport = Literal["tcp", "udp", "held"]
+"""A `held` socket only holds its port: the process that serves binds one of its own beside it."""
 
 Sockets = Sequence[socket.socket]
 """One for each of a listener's transports, in their order."""

@@ -1,13 +1,17 @@
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, StoreUnavailable
 from clew_collector.model import Signal
 from clew_collector.payload import Payload, digest_of
 from clew_collector.pipeline import Pipeline
-from clew_collector.spool import Spool
+from clew_collector.spool import Series, Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
 
@@ -112,3 +116,67 @@ def test_what_an_unavailable_store_refused_stays_in_the_spool(spool: Spool, stor
 
     assert spool.depth().payloads == 1
     assert Pipeline("logs", spool, store).drain() == 1
+
+
+def test_lag_is_from_the_receipt_of_the_oldest_payload_until_it_is_stored(tmp_path: Path, store: DuckDBStore) -> None:
+    now_ns = [10**18]
+    spool = Spool(tmp_path / "spool", clock_ns=lambda: now_ns[0])
+    pipeline = Pipeline("logs", spool, store, clock_ns=lambda: now_ns[0])
+    assert pipeline.lag_s is None
+
+    spool_bodies(spool, a_body("one"))
+    now_ns[0] += 2 * 10**9
+    spool_bodies(spool, a_body("two"))
+    now_ns[0] += 10**9
+    pipeline.drain()
+
+    assert pipeline.lag_s == 3.0
+
+
+def test_what_is_stored_is_counted_for_its_reader_and_what_is_set_aside_is_not(
+    spool: Spool, store: DuckDBStore
+) -> None:
+    spool_bodies(spool, a_body("one"), POISON, a_body("two"))
+
+    Pipeline("logs", spool, store).drain()
+
+    assert spool.counters()[Series("stored", "logs", "", "store")] == 2
+
+
+class RecoveringStore(CrashingStore):
+    """A store that refuses a few writes and takes the rest."""
+
+    refusals = 3
+
+    def write(self, batch: Batch) -> int:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise StoreUnavailable("the disk is full")
+        return self.store.write(batch)
+
+
+def test_an_outage_is_told_while_it_lasts_and_logged_once(spool: Spool, store: DuckDBStore) -> None:
+    spool_bodies(spool, a_body("one"))
+    recovering = RecoveringStore(store)
+    pipeline, stopping = Pipeline("logs", spool, recovering), threading.Event()
+    thread = threading.Thread(target=pipeline.run, args=(stopping,))
+
+    with capture_logs() as lines:
+        thread.start()
+        wait_until(lambda: pipeline.outage is not None)
+        told = pipeline.outage
+        wait_until(lambda: pipeline.outage is None)
+        stopping.set()
+        thread.join()
+
+    assert told == "the disk is full"
+    assert recovering.refusals < 0
+    assert [line["event"].split(",")[0] for line in lines] == ["store unavailable", "store available again"]
+    assert store.counts().logs == 1
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline_s, "not in time"
+        time.sleep(0.01)

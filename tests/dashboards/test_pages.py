@@ -285,8 +285,20 @@ def test_health_says_what_is_known() -> None:
         "duplicate": {"logs": 7},
         "refused": {"too_large": 1},
         "dropped": {},
+        "left_out": {},
         "dropped_by_services": {},
         "spool": {"payloads": 4, "bytes": 1000, "oldest_age_s": 1.5},
+        "sources": {},
+        "services": {},
+        "other_services": None,
+        "readers": {},
+        "dead_letters": {
+            "count": 0,
+            "bytes": 0,
+            "oldest_age_s": None,
+            "last_reason": None,
+            "see": "clew deadletter list",
+        },
     }
     assert "1 refused (too large)" in asked.get("/health").text
 

@@ -33,7 +33,8 @@ def is_settled(stored: Stored) -> bool:
     """Whether all that a checkout sets off has happened, and is stored."""
     settled = {"process notifications.replies", "process accounts.events", "POST /points"}
     told = {("fraud", "order checked"), ("orders", "order shipped")}
-    return settled <= {span["name"] for span in stored["spans"]} and told <= lines(stored) and not orphans(stored)
+    has_settled = settled <= {span["name"] for span in stored["spans"]} and told <= lines(stored)
+    return has_settled and not orphans(stored) and "warehouse" in {log["service"] for log in stored["logs"]}
 
 
 def orphans(stored: Stored) -> set[str]:
@@ -165,6 +166,9 @@ def test_neighbours_without_clew_are_on_the_request_all_the_same(shop: WatchedSh
 
     complete(shop, page, lambda stored: {"recommendations", "pricing"} <= {each["service"] for each in stored["spans"]})
     assert ("fraud", "order checked") in lines(bought)
+    (picked,) = [log for log in bought["logs"] if log["service"] == "warehouse"]
+    assert "picked order=" in picked["body"]
+    assert picked["trace_id"] in bought["trace_ids"]
 
 
 def test_idempotency_is_an_order_recalled_instead_of_one_more(shop: WatchedShop) -> None:

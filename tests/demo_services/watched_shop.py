@@ -1,6 +1,7 @@
 """The demo shop with a real collector watching it, and questions about what the collector has stored."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -101,8 +102,12 @@ class WatchedShop:
 @contextmanager
 def watched_shop(folder: Path) -> Iterator[WatchedShop]:
     """All of the shop and a `clew up`, both with data of their own."""
+    config = folder / "clew.yaml"
+    log = folder / "shop" / "logs" / "warehouse.log"
+    tail = {"paths": [str(log)], "service": "warehouse", "start_at": "beginning"}
+    config.write_text(json.dumps({"receivers": {"tail": [tail]}}))  # JSON is YAML, too
     with (
-        clew_up(folder / "clew") as clew,
+        clew_up(folder / "clew", "--config", str(config)) as clew,
         RunningShop(
             folder / "shop",
             otlp_endpoint=clew.otlp_url,

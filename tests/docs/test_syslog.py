@@ -1,7 +1,6 @@
 """What the page on syslog tells the owner of each sender to write, given to that sender."""
 
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,20 +10,19 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from clew_collector.receivers.syslog import SyslogConfig
+from clew_collector.tls import TlsConfig, server_context
+from tests.collector.certificates import Authority
+from tests.collector.receivers.test_syslog import Intake, eventually
 from tests.docs.pages import DOCS, read_page
 from tests.server.running_clew import RunningClew, clew_up
-from tests.servers.processes import free_port, running, temporary_folder
+from tests.servers.processes import Server
+from tests.servers.syslog_daemon import SyslogDaemon
 
 PAGE = "receivers/syslog.md"
 MESSAGE = '<11>1 2026-09-21T14:13:20.5+02:00 web1 orders 77 - [x@1 request_id="{id}"] no stock'
-INPUTS = {
-    "rsyslog": 'module(load="imudp")\ninput(type="imudp" address="127.0.0.1" port="{port}")\n',
-    "syslog-ng": (
-        "@version: 3.38\noptions { keep-hostname(yes); };\n"
-        'source s_src { syslog(ip("127.0.0.1") port({port}) transport("udp")); };\n'
-    ),
-}
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +31,10 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClew]
         yield collector
 
 
-def configuration(language: str) -> str:
-    """The one block of the page in a daemon's language."""
-    [block] = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / PAGE).read_text(), re.MULTILINE | re.DOTALL)
+def configuration(language: str, *, port: int = 5514) -> str:
+    """The one block of the page in this language for this port."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / PAGE).read_text(), re.MULTILINE | re.DOTALL)
+    [block] = [block for block in blocks if str(port) in block]
     return str(block)
 
 
@@ -53,45 +52,73 @@ def logs_of(collector: RunningClew, id: str) -> list[dict[str, Any]]:
     return logs
 
 
-def is_udp_port_open(port: int) -> bool:
-    """Whether a daemon has bound its port: nobody else can then."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+def send_by_datagram(daemon: Server, message: str) -> None:
+    host, _, port = daemon.url.partition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(message.encode(), (host, int(port)))
 
 
-def daemon_argv(name: str, folder: Path) -> list[str]:
-    """How a syslog daemon runs in the foreground with all it writes in one folder."""
-    executable = shutil.which({"rsyslog": "rsyslogd"}.get(name, name))
-    if executable is None:
-        pytest.skip(f"{name} is not installed")
-    if name == "rsyslog":
-        return [executable, "-n", "-f", f"{folder}/conf", "-i", f"{folder}/pid"]
-    own = [f"--{option}={folder}/{option}" for option in ("persist-file", "pidfile", "control")]
-    return [executable, "--foreground", "--no-caps", f"--cfgfile={folder}/conf", *own]
-
-
-@pytest.mark.parametrize("name", ["rsyslog", "syslog-ng"])
-def test_a_daemon_configured_by_the_page_sends_lines_on_with_all_they_say(collector: RunningClew, name: str) -> None:
-    port = free_port()
-    with temporary_folder(name) as folder:
-        argv = daemon_argv(name, folder)
-        conf = INPUTS[name].replace("{port}", str(port)) + here(configuration(name), collector)
-        (folder / "conf").write_text(conf)
-        with (
-            running(argv, name=name, is_ready=lambda: is_udp_port_open(port), folder=folder),
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
-        ):
-            sender.sendto(MESSAGE.format(id=f"via-{name}").encode(), ("127.0.0.1", port))
-            [log] = logs_of(collector, f"via-{name}")
+def test_a_daemon_configured_by_the_page_sends_lines_on_with_all_they_say(
+    collector: RunningClew, syslog_daemon: SyslogDaemon
+) -> None:
+    id = f"via-{syslog_daemon.name}"
+    with syslog_daemon.sending_on(here(configuration(syslog_daemon.name), collector)) as daemon:
+        send_by_datagram(daemon, MESSAGE.format(id=id))
+        [log] = logs_of(collector, id)
 
     assert (log["service"], log["body"], log["severity_text"]) == ("orders", "no stock", "err")
     assert log["resource"]["host.name"] == "web1"
     assert log["attributes"]["process.pid"] == 77
     assert log["time_ns"] == 1_789_992_800_500_000_000
+
+
+def test_a_daemon_configured_by_the_page_sends_over_tls_to_whom_it_knows(
+    syslog_daemon: SyslogDaemon, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    ours, theirs = authority.sign("clew.example.com"), authority.sign("web1")
+    tls = TlsConfig(certificate=ours.certificate, key=ours.key, client_ca=authority.certificate)
+    intake = Intake(tls=server_context(tls))
+
+    async def send() -> None:
+        rules = configuration(syslog_daemon.name, port=6514)
+        rules = rules.replace("6514", str(intake.tls_address[1])).replace("/etc/clew/", f"{tmp_path}/")
+        with syslog_daemon.sending_on(rules) as daemon:
+            send_by_datagram(daemon, MESSAGE.format(id="by-tls"))
+            await eventually(lambda: bool(intake.logs))
+
+    intake.take(send, until=lambda: True)
+
+    assert theirs.certificate.name == "web1.crt"
+    assert intake.bodies == ["no stock"]
+    assert intake.counts == {}
+
+
+def test_a_daemon_does_not_send_to_a_stranger(syslog_daemon: SyslogDaemon, tmp_path: Path) -> None:
+    known, stranger = Authority(tmp_path), Authority(tmp_path, name="stranger")
+    ours, _ = stranger.sign("clew.example.com"), known.sign("web1")
+    intake = Intake(tls=server_context(TlsConfig(certificate=ours.certificate, key=ours.key)))
+
+    async def send() -> None:
+        rules = configuration(syslog_daemon.name, port=6514)
+        rules = rules.replace("6514", str(intake.tls_address[1])).replace("/etc/clew/", f"{tmp_path}/")
+        with syslog_daemon.sending_on(rules) as daemon:
+            send_by_datagram(daemon, MESSAGE.format(id="by-tls"))
+            await eventually(lambda: bool(intake.counts))
+
+    intake.take(send, until=lambda: True)
+
+    assert intake.logs == []
+    assert set(intake.counts) == {"refused: TLS broken off by the client"}
+
+
+def test_the_section_of_clew_yaml_on_the_page_is_understood() -> None:
+    section = yaml.safe_load(configuration("yaml", port=6514))["receivers"]["syslog"]
+
+    config = SyslogConfig.model_validate(section)
+
+    assert config.tls is not None
+    assert (config.tls_port, config.tls.client_ca) == (6514, Path("/etc/clew/ca.pem"))
 
 
 def test_pythons_handler_configured_by_the_page_joins_the_request(collector: RunningClew, tmp_path: Path) -> None:
@@ -104,7 +131,7 @@ def test_pythons_handler_configured_by_the_page_joins_the_request(collector: Run
     assert log["attributes"]["syslog.msgid"] == "orders.checkout"
 
 
-@pytest.mark.skipif(shutil.which("logger") is None, reason="util-linux's logger is not here")
+@pytest.mark.usefixtures("logger")
 def test_the_command_of_the_page_makes_a_request(collector: RunningClew) -> None:
     subprocess.run(here(read_page(PAGE).command("logger"), collector), shell=True, check=True, timeout=60)
 

@@ -1,17 +1,21 @@
 """Lines that come by syslog are on the page of the request that they belong to, beside its spans."""
 
-import shutil
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.collector.certificates import Authority
 from tests.collector.otlp_builders import SPAN, T0_NS, TRACE, a_span, traces
 from tests.collector.wire.syslog.messages import go_syslog_inputs
 from tests.server.running_clew import RunningClew, clew_up
+from tests.servers.processes import free_port
+from tests.servers.syslog_daemon import SyslogDaemon
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
@@ -58,12 +62,11 @@ def test_lines_with_a_requests_ids_are_on_its_page(running: RunningClew) -> None
     assert logs["unread"]["trace_id"] == TRACE
 
 
-@pytest.mark.skipif(shutil.which("logger") is None, reason="util-linux's logger is not here")
-def test_what_logger_is_given_in_a_shell_joins_the_request(running: RunningClew) -> None:
+def test_what_logger_is_given_in_a_shell_joins_the_request(running: RunningClew, logger: str) -> None:
     host, port = running.syslog_address
     subprocess.run(
         [
-            *("logger", "--server", host, "--port", str(port), "--tcp", "--octet-count", "--rfc5424"),
+            *(logger, "--server", host, "--port", str(port), "--tcp", "--octet-count", "--rfc5424"),
             *("--tag", "backup", "--sd-id", "clew@32473", "--sd-param", 'request_id="backup-1"', "done\nin two lines"),
         ],
         check=True,
@@ -74,6 +77,38 @@ def test_what_logger_is_given_in_a_shell_joins_the_request(running: RunningClew)
     [log] = logs.values()
     assert log["service"] == "backup"
     assert log["body"].startswith("done")
+
+
+TLS_RULES = {
+    "rsyslog": (
+        'action(type="omfwd" target="127.0.0.1" port="{port}" protocol="tcp" TCP_Framing="octet-counted"'
+        ' template="RSYSLOG_SyslogProtocol23Format" StreamDriver="ossl" StreamDriverMode="1"'
+        ' StreamDriver.CAFile="{ca}" StreamDriverAuthMode="x509/name" StreamDriverPermittedPeers="localhost")\n'
+    ),
+    "syslog-ng": (
+        'destination d_clew { syslog("127.0.0.1" port({port}) transport("tls")'
+        ' tls(ca-file("{ca}") peer-verify(required-trusted))); };\n'
+        "log { source(s_src); destination(d_clew); };\n"
+    ),
+}
+
+
+def test_lines_of_a_daemon_over_tls_join_the_request(syslog_daemon: SyslogDaemon, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    signed = authority.sign()
+    port = free_port()
+    tls = {"certificate": str(signed.certificate), "key": str(signed.key)}
+    config = tmp_path / "clew.yaml"
+    config.write_text(json.dumps({"receivers": {"syslog": {"tls_port": port, "tls": tls}}}))
+    rules = TLS_RULES[syslog_daemon.name].replace("{port}", str(port)).replace("{ca}", str(authority.certificate))
+    with clew_up(tmp_path / "data", "--config", str(config)) as running, syslog_daemon.sending_on(rules) as daemon:
+        host, _, udp_port = daemon.url.partition(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b'<11>1 - web1 orders 7 - [x@1 request_id="by-tls"] no stock', (host, int(udp_port)))
+
+        logs = logs_of(running, "by-tls", count=1)
+
+    assert logs["no stock"]["service"] == "orders"
 
 
 def test_whatever_comes_is_stored_or_counted(running: RunningClew) -> None:
@@ -89,7 +124,7 @@ def test_whatever_comes_is_stored_or_counted(running: RunningClew) -> None:
     expected = before["stored"]["logs"] + len(lines) - empty
     after = running.wait_for(lambda: health_of(running), lambda form: form["stored"]["logs"] >= expected)
     assert after["stored"]["logs"] == expected
-    assert after["refused"] == {"logs: syslog: empty datagram": empty}
+    assert after["refused"] == {"logs: empty datagram": empty}
     assert after["dropped"] == {}
 
 

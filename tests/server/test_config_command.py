@@ -8,7 +8,10 @@ import httpx
 import pytest
 import yaml
 
+from clew_collector.config import CollectorConfig
 from clew_collector.config.reference import reference
+from clew_collector.config.yaml_file import load_config
+from clew_server.handover import ConfigHandover, read_config
 from tests.collector.certificates import Authority
 from tests.server.running_clew import RunningClew, clew, clew_up
 
@@ -52,6 +55,20 @@ def test_what_is_shown_is_a_file_that_means_the_same(tmp_path: Path) -> None:
     assert settings["receivers"]["syslog"]["ids_in_text"] is True
     assert settings["receivers"]["zipkin"]["host"] == "127.0.0.1"
     assert clew("config", "show", str(written(tmp_path, shown))).stdout == shown
+
+
+def test_a_secret_reaches_the_processes_and_nobody_else(tmp_path: Path) -> None:
+    path = written(tmp_path, "processors:\n  - {type: redact, keys: [a], action: hash, salt: '${SALT}'}\n")
+    config = load_config(path, environ={"SALT": "hush-hush"}, defaults={"data": tmp_path})
+    handover = ConfigHandover(config)
+
+    shown = config.model_dump_json()
+
+    assert "hush" not in shown
+    assert read_config(handover.fd) == config
+    handover.hand(CollectorConfig(data=tmp_path))
+    assert read_config(handover.fd).processors == ()
+    handover.close()
 
 
 def test_the_reference_in_the_docs_is_that_of_the_code() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers import chromium, elasticsearch, kafka, rabbitmq, zipkin
+from tests.servers import chromium, elasticsearch, kafka, node_sdk, rabbitmq, rsyslog, syslog_ng, telemetrygen, zipkin
 from tests.servers.artifacts import fetched
 from tests.servers.containers import engine
 from tests.servers.java import java_homes
@@ -32,6 +32,10 @@ def main() -> None:
         _fetch("Zipkin", lambda: fetched(zipkin.ARTIFACT))
     if kafka.URL_VARIABLE not in os.environ:
         _fetch("Kafka", kafka.fetched)
+    for daemon in (rsyslog, syslog_ng):
+        _fetch(daemon.PACKAGES[0], daemon.fetched)
+    _fetch("telemetrygen", telemetrygen.find)
+    _fetch("OpenTelemetry's JavaScript SDK", node_sdk.find)
 
 
 def _missing_packages() -> Iterator[str]:
@@ -51,6 +55,8 @@ def _missing_packages() -> Iterator[str]:
         yield from ("chromium", "fonts-inter", "fonts-jetbrains-mono")
     if "CLEW_TEST_REDIS_URL" not in os.environ and shutil.which("redis-server") is None:
         yield "redis-server"
+    if shutil.which("logger") is None:
+        yield "bsdutils"
     if rabbitmq.URL_VARIABLE not in os.environ and not any(Path(path).exists() for path in rabbitmq.SCRIPTS):
         yield "rabbitmq-server"
 
@@ -112,7 +118,7 @@ def _apt_get(*arguments: str) -> bool:
     return done.returncode == 0
 
 
-def _fetch(name: str, fetch: Callable[[], Path]) -> None:
+def _fetch(name: str, fetch: Callable[[], object]) -> None:
     try:
         fetch()
     except ServerMissingError as error:

@@ -5,8 +5,14 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from clew_collector.keys import KeyConfig
+from clew_collector.processors.config import ProcessorConfig
+from clew_collector.processors.thinning import ThinningConfig
+from clew_collector.receivers.elastic_bulk import ElasticBulkConfig
+from clew_collector.receivers.kafka.config import KafkaConfig
+from clew_collector.receivers.otlp_grpc import OtlpGrpcConfig
 from clew_collector.receivers.otlp_http import OtlpHttpConfig
 from clew_collector.receivers.syslog import SyslogConfig
+from clew_collector.receivers.tail.config import TailConfig
 from clew_collector.receivers.zipkin import ZipkinConfig
 
 
@@ -17,9 +23,15 @@ class _Section(BaseModel):
 class ReceiversConfig(_Section):
     """`receivers`: the ways in."""
 
-    otlp_http: OtlpHttpConfig = OtlpHttpConfig()
-    zipkin: ZipkinConfig = ZipkinConfig()
-    syslog: SyslogConfig = SyslogConfig()
+    otlp_http: OtlpHttpConfig = Field(default=OtlpHttpConfig(), description="OTLP over HTTP.")
+    otlp_grpc: OtlpGrpcConfig = Field(default=OtlpGrpcConfig(), description="OTLP over gRPC.")
+    zipkin: ZipkinConfig = Field(default=ZipkinConfig(), description="Zipkin's reporters.")
+    elastic_bulk: ElasticBulkConfig = Field(
+        default=ElasticBulkConfig(), description="Shippers that write to Elasticsearch."
+    )
+    syslog: SyslogConfig = Field(default=SyslogConfig(), description="Syslog.")
+    tail: tuple[TailConfig, ...] = Field(default=(), description="Log files to follow.")
+    kafka: tuple[KafkaConfig, ...] = Field(default=(), description="Kafka's topics to read.")
 
 
 class SpoolConfig(_Section):
@@ -27,6 +39,11 @@ class SpoolConfig(_Section):
 
     max_bytes: int = Field(
         default=2 << 30, ge=1 << 20, description="What waits at most; beyond it, senders are told to try again later."
+    )
+    reserve_bytes: int = Field(
+        default=128 << 20,
+        ge=0,
+        description="Left free on the disk, for the store; below it, senders are told to try again later.",
     )
     max_age_s: float | None = Field(
         default=None, gt=0, description="What has waited for longer is dropped, and counted. Without it nothing is."
@@ -45,14 +62,28 @@ class DashboardConfig(_Section):
     port: int = Field(default=8840, ge=0, le=65535, description="0 is any free one.")
 
 
+class TelemetryConfig(_Section):
+    """`telemetry`: what the collector says of itself."""
+
+    observe_itself: bool = Field(
+        default=True, description="Its own lines and pages are kept with the rest, as services of their own."
+    )
+
+
 class CollectorConfig(_Section):
     """What `clew up` runs with. Sizes are in bytes, times in seconds."""
 
     data: Path = Field(description="Where logs, spans and the spool are kept.")
     receivers: ReceiversConfig = ReceiversConfig()
+    processors: tuple[ProcessorConfig, ...] = Field(
+        default=(),
+        description="What is [done to records](../how-to/processors.md) before they are stored, in this order.",
+    )
+    thinning: ThinningConfig | None = Field(default=None, description="Without it, all that is stored stays.")
     spool: SpoolConfig = SpoolConfig()
     store: StoreConfig = StoreConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     keys: tuple[KeyConfig, ...] = Field(
         default=(), description="Who may send by HTTP and gRPC. Without any, whoever can connect may."
     )

@@ -1,17 +1,18 @@
 """The reference of clew.yaml, made from its model."""
 
+import re
 from collections.abc import Iterator
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from clew_collector.config.collector import CollectorConfig
 from clew_collector.tls import TlsConfig
 
-_NAMES: Final = {str: "text", int: "integer", float: "number", bool: "true or false"}
+_NAMES: Final = {SecretStr: "text, kept secret", str: "text", int: "integer", float: "number", bool: "true or false"}
 
 
 def reference() -> str:
@@ -38,16 +39,20 @@ def _section(model: type[BaseModel], name: str, *, shown: set[type[BaseModel]]) 
 
 def _named(model: type[BaseModel], below: str, *, several: bool) -> str:
     kind = model.model_fields.get("type")
-    return f"{below} type: {kind.default}" if several and kind is not None else below
+    if not several or kind is None:
+        return below
+    return f"{below}` of `type: {' or '.join(map(str, get_args(kind.annotation)))}"
 
 
 def _sentence(model: type[BaseModel]) -> str:
-    return " ".join((model.__doc__ or "").split()).replace("`` ", "")
+    sentence = " ".join((model.__doc__ or "").split())
+    named = re.fullmatch(r"`\w+`: (.)(.*)", sentence)
+    return sentence if named is None else named[1].upper() + named[2]
 
 
 def _described(field: FieldInfo, models: list[type[BaseModel]]) -> str:
     if field.description:
-        return field.description.replace("|", "\\|")
+        return " ".join(field.description.split()).replace("|", "\\|")
     return _sentence(models[0]).partition(". ")[0].rstrip(".") + "." if len(models) == 1 else ""
 
 

@@ -129,11 +129,11 @@ class SyslogReceiver:
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count lines of which all or the rest is lost."""
-        self._count(("dropped", "logs", f"syslog: {reason}"), count)
+        self._count(("dropped", "logs", reason), count)
 
     def refuse(self, reason: str) -> None:
         """Count what is no line."""
-        self._count(("refused", "logs", f"syslog: {reason}"), 1)
+        self._count(("refused", "logs", reason), 1)
 
     def connected(self, connection: "_Connection") -> None:
         """Know a connection, and have it wait if there is no room."""

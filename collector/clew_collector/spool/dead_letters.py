@@ -34,13 +34,19 @@ class DeadLetters:
         self._connection = connection
         self._max_bytes = max_bytes
 
-    def add(self, payload_id: int, *, reader: str, reason: str) -> bool:
-        """Copy a payload of the spool here; false if it is here already."""
+    def add(
+        self, payload_id: int, *, reader: str, reason: str, body: bytes | None = None, records: int | None = None
+    ) -> bool:
+        """Copy a payload of the spool here; false if it is here already.
+
+        `body` and `records` are given where only a part of it goes here.
+        """
         added = self._connection.execute(
             """INSERT OR IGNORE INTO dead_letters
                    (signal, received_ns, records, source, body, payload_id, reader, reason)
-               SELECT signal, received_ns, records, source, body, id, ?, ? FROM payloads WHERE id = ?""",
-            (reader, reason, payload_id),
+               SELECT signal, received_ns, coalesce(?, records), source, coalesce(?, body), id, ?, ?
+               FROM payloads WHERE id = ?""",
+            (records, body, reader, reason, payload_id),
         )
         return added.rowcount > 0
 

@@ -5,7 +5,10 @@ on the same file. Payloads are kept as they came, before any redaction, so the f
 a payload is deleted once every reader (a store or a sink, each with its own cursor) has applied it.
 """
 
+import secrets
+import shutil
 import sqlite3
+import string
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,13 +54,22 @@ class Depth:
 class Spool:
     """The queue in the file at `path`; made if missing, mode 0600.
 
-    For one thread at a time. `max_bytes` bounds what waits: over it `append` raises `SpoolFull`. Raises
+    For one thread at a time. `max_bytes` bounds what waits: over it `append` raises `SpoolFull`. `reserve_bytes` of
+    the disk are left for the stores: what waits here could not be stored on a disk that is full. Raises
     `ConfigError` if the file cannot be used; a full one can.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = 2 << 30, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int = 2 << 30,
+        reserve_bytes: int = 0,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.path = path
         self.max_bytes = max_bytes
+        self.reserve_bytes = reserve_bytes
         self._clock_ns = clock_ns
         self._connection = open_spool(path)
         self._page_bytes = self._value("PRAGMA page_size")
@@ -71,10 +83,14 @@ class Spool:
 
         `sources` names the receiver of each payload. Answers for each whether it was new; one whose digest is
         remembered is left out. All of them are kept or none: raises `SpoolFull` over `max_bytes`, `StoreUnavailable`
-        when the disk will not have them.
+        when the disk will not have them, or is full down to the reserve.
         """
         if payloads and self._used_bytes() + sum(len(payload.body) for payload in payloads) > self.max_bytes:
             raise SpoolFull(f"{self.path}: {self.max_bytes} bytes wait to be stored; try again later")
+        if payloads and (free_bytes := shutil.disk_usage(self.path.parent).free) < self.reserve_bytes:
+            raise StoreUnavailable(
+                f"{self.path}: the disk has {free_bytes} bytes left, and {self.reserve_bytes} are kept for the store"
+            )
         named = list(zip(payloads, sources or [""] * len(payloads), strict=True))
         tally = Tally(counts)
         now_ns = self._clock_ns()
@@ -101,6 +117,20 @@ class Spool:
             self._connection.executemany("DELETE FROM cursors WHERE reader = ?", [(name,) for name in known - names])
             for signal in SIGNALS:
                 self._delete_applied(signal)
+
+    def keep_checkpoints(self, checkpoints: Mapping[str, str]) -> None:
+        """Put checkpoints on disk by themselves; blocks for a disk sync. An empty one is forgotten."""
+        with self._transaction():
+            self._keep_checkpoints(checkpoints)
+
+    def origin(self) -> str:
+        """A random name of this file, of 8 letters and digits: with a payload's number it names that for good."""
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO checkpoints (key, value) VALUES ('origin', ?)", (_random_name(),)
+            )
+            row = self._connection.execute("SELECT value FROM checkpoints WHERE key = 'origin'").fetchone()
+        return str(row[0])
 
     def cursor(self, reader: str, signal: Signal) -> int:
         """Number of the newest payload that a reader has applied; -1 at first."""
@@ -146,13 +176,24 @@ class Spool:
             self._delete_applied(signal)
             self._counters.add(counts)
 
-    def set_aside(self, signal: Signal, spooled: Spooled, reason: str, *, reader: str = STORE) -> None:
+    def set_aside(
+        self,
+        signal: Signal,
+        spooled: Spooled,
+        reason: str,
+        *,
+        reader: str = STORE,
+        body: bytes | None = None,
+        records: int | None = None,
+    ) -> None:
         """Copy a payload that a reader cannot take to the dead letters, with the reason, and count it as dropped.
 
+        With `body` and `records`, only the part of it that they hold: the reader counts that itself, when it advances.
         It leaves the queue when the reader advances beyond it. Safe to repeat.
         """
         with self._transaction():
-            if self._dead_letters.add(spooled.id, reader=reader, reason=reason):
+            added = self._dead_letters.add(spooled.id, reader=reader, reason=reason, body=body, records=records)
+            if added and body is None:
                 self._counters.add({Series("dropped", signal, "poison payload", reader): spooled.records})
             for letter in self._dead_letters.make_room():
                 gone = Series("dropped", letter.signal, "too many dead letters", letter.reader)
@@ -263,6 +304,10 @@ class Spool:
     def _value(self, statement: str) -> int:
         row: tuple[int] = self._connection.execute(statement).fetchone()
         return int(row[0])
+
+
+def _random_name() -> str:
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
 
 
 def _series(payload: Payload, source: str, *, outcome: str) -> dict[Series, int]:

@@ -16,7 +16,16 @@ from clew_demo.faults.switchboard import Switchboard
 from clew_demo.servers.finding import Servers, find_servers
 from clew_demo.system import Service, named, services, traffic
 from clew_server.commands.demo_fault import fault, shop_folder
-from clew_server.commands.options import DEMO_DATA, DashboardPort, OtlpPort, SyslogPort, ZipkinPort, overrides_of
+from clew_server.commands.options import (
+    DEMO_DATA,
+    BulkPort,
+    DashboardPort,
+    GrpcPort,
+    OtlpPort,
+    SyslogPort,
+    ZipkinPort,
+    overrides_of,
+)
 from clew_server.commands.up import wait_until_ready
 from clew_server.listeners import SYSLOG, ZIPKIN
 from clew_server.running import DataLock
@@ -43,7 +52,9 @@ def demo(
     ] = DEMO_DATA,
     port: DashboardPort = None,
     otlp_port: OtlpPort = None,
+    grpc_port: GrpcPort = None,
     zipkin_port: ZipkinPort = None,
+    bulk_port: BulkPort = None,
     syslog_port: SyslogPort = None,
     shop_port: Annotated[
         int,
@@ -87,10 +98,17 @@ def demo(
         data=data.absolute(),
         dashboard__port=port,
         receivers__otlp_http__port=otlp_port,
+        receivers__otlp_grpc__port=grpc_port,
         receivers__zipkin__port=zipkin_port,
+        receivers__elastic_bulk__port=bulk_port,
         receivers__syslog__port=syslog_port,
     )
-    config = CollectorConfig.model_validate(overrides)
+    warehouse_log = shop_folder(data.absolute()) / "logs" / "warehouse.log"
+    overrides["receivers"] = {
+        **overrides.get("receivers", {}),
+        "tail": [{"paths": [str(warehouse_log)], "service": "warehouse", "start_at": "beginning"}],
+    }
+    config = CollectorConfig.model_validate({**overrides, "telemetry": {"observe_itself": False}})
     raise typer.Exit(_run(config, find_servers(given), shop_port=shop_port, rate=rate, seed=seed))
 
 

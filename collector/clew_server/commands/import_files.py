@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from clew_collector.errors import BadPayload
-from clew_collector.wire.otlp.files import FilePayload, Refusal, read_payloads
+from clew_collector.wire.files import FilePayload, Refusal, read_payloads
 from clew_server.commands.options import AskedData, asked_data
 from clew_server.importing import DirectTarget, ImportTarget, RunningTarget
 from clew_server.running import find_running
@@ -23,11 +23,14 @@ class _Summary:
 
     def __init__(self) -> None:
         self.taken: Counter[str] = Counter()
+        self.formats: Counter[str] = Counter()
         self.duplicates = 0
         self.refusals: list[str] = []
 
     def print_to(self, console: Console) -> None:
-        console.print(f"took {self.taken['logs']:,} log records and {self.taken['traces']:,} spans")
+        formats = ", ".join(self.formats)
+        read = f" ({formats})" if formats else ""
+        console.print(f"took {self.taken['logs']:,} log records and {self.taken['traces']:,} spans{read}")
         if self.duplicates:
             console.print(f"left out {self.duplicates:,} records that were imported within the last 15 minutes")
         if self.refusals:
@@ -44,7 +47,9 @@ def import_files(
     ],
     data: AskedData = None,
 ) -> None:
-    """Load OTLP files: JSON lines, JSON documents and protobuf dumps, each also as .gz.
+    """Load files: OTLP, Zipkin and Jaeger JSON, and JSON log lines; each also as .gz.
+
+    OTLP may be JSON lines, JSON documents and protobuf dumps, Jaeger what its pages and its API download.
 
     They go to the running `clew up` on this data directory, or straight into it if none runs. Exits with status 1 if
     anything was refused; the rest is kept.
@@ -71,7 +76,7 @@ def import_files(
 def _import_file(path: Path, target: ImportTarget, summary: _Summary, progress: Progress) -> None:
     with path.open("rb") as file:
         task: TaskID = progress.add_task(path.name, total=os.fstat(file.fileno()).st_size)
-        for item in read_payloads(file):
+        for item in read_payloads(file, now_ns=os.fstat(file.fileno()).st_mtime_ns):
             _take(path, item, target, summary)
             progress.update(task, completed=file.tell())
 
@@ -87,6 +92,7 @@ def _take(path: Path, item: FilePayload | Refusal, target: ImportTarget, summary
         return
     if is_new:
         summary.taken[item.signal] += item.records
+        summary.formats[item.format] += item.records
     else:
         summary.duplicates += item.records
 

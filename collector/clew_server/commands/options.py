@@ -44,6 +44,28 @@ OtlpPort = Annotated[
         show_default="4318",
     ),
 ]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option(
+        "--grpc-port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Port of OTLP over gRPC; 0 takes a free one.",
+        show_default="4317 if it is free",
+    ),
+]
+BulkPort = Annotated[
+    int | None,
+    typer.Option(
+        "--bulk-port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Port on which documents are taken as by Elasticsearch's _bulk; 0 takes a free one.",
+        show_default="9201 if it is free",
+    ),
+]
 ZipkinPort = Annotated[
     int | None,
     typer.Option(

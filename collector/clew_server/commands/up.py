@@ -14,8 +14,10 @@ from clew_collector.config.yaml_file import load_config
 from clew_collector.errors import ClewError, ConfigError
 from clew_server.commands.options import (
     DEFAULT_DATA,
+    BulkPort,
     ConfigFile,
     DashboardPort,
+    GrpcPort,
     OtlpPort,
     SyslogPort,
     ZipkinPort,
@@ -46,7 +48,9 @@ def up(
     ] = None,
     port: DashboardPort = None,
     otlp_port: OtlpPort = None,
+    grpc_port: GrpcPort = None,
     zipkin_port: ZipkinPort = None,
+    bulk_port: BulkPort = None,
     syslog_port: SyslogPort = None,
     syslog_ids_in_text: Annotated[
         bool | None,
@@ -84,7 +88,9 @@ def up(
         receivers__otlp_http__port=otlp_port,
         receivers__otlp_http__host=otlp_host,
         receivers__otlp_http__max_body_bytes=max_body_bytes,
+        receivers__otlp_grpc__port=grpc_port,
         receivers__zipkin__port=zipkin_port,
+        receivers__elastic_bulk__port=bulk_port,
         receivers__zipkin__max_body_bytes=max_body_bytes,
         receivers__syslog__port=syslog_port,
         receivers__syslog__ids_in_text=syslog_ids_in_text,

@@ -1,25 +1,23 @@
 // The list of requests: live while it is looked at, walked with j and k.
 import { isTyping, plainKey } from "./keys.js";
+import { keepLive } from "./live.js";
 import { localizeTimes } from "./times.js";
 
 const REFRESH_MS = 2000;
 const POINTING_MS = 1500;
 
 const list = document.getElementById("list");
-const live = document.getElementById("live");
 const filters = document.getElementById("filters");
 let pointedAt = 0;
 
-if (live) keepLive();
+if (document.getElementById("live")) renewList();
 keepAddressShort();
 document.addEventListener("keydown", walk);
 
-function keepLive() {
-  setLive(sessionStorage.getItem("live") !== "off");
-  live.addEventListener("click", () => setLive(live.getAttribute("aria-pressed") !== "true"));
+function renewList() {
+  // Lines must not move under a pointer that is about to click one.
+  keepLive(list, { everyMs: REFRESH_MS, isBusy: () => list.matches(":hover") && Date.now() - pointedAt < POINTING_MS });
   list.addEventListener("mousemove", () => (pointedAt = Date.now()));
-  setInterval(() => refreshIfWatched(), REFRESH_MS);
-  document.addEventListener("visibilitychange", () => refreshIfWatched());
   let focused = null;
   list.addEventListener("htmx:beforeSwap", () => (focused = document.activeElement?.closest(".line")?.dataset.id));
   list.addEventListener("htmx:afterSwap", () => {
@@ -28,15 +26,6 @@ function keepLive() {
     const line = focused && [...lines()].find((candidate) => candidate.dataset.id === focused);
     line?.querySelector("a").focus({ preventScroll: true });
   });
-  list.addEventListener("htmx:afterRequest", (event) => showTrouble(!event.detail.successful));
-}
-
-function setLive(on) {
-  live.setAttribute("aria-pressed", String(on));
-  sessionStorage.setItem("live", on ? "on" : "off");
-  live.querySelector("span").textContent = on ? "Live" : "Paused";
-  live.classList.remove("troubled");
-  if (on) refreshIfWatched();
 }
 
 // The filters stay as they are when the list is renewed; a service seen for the first time is added to them.
@@ -46,18 +35,6 @@ function offerNewServices() {
   for (const { value } of document.getElementById("known-services").options) {
     if (!offered.has(value)) select.add(new Option(value));
   }
-}
-
-function refreshIfWatched() {
-  const on = live.getAttribute("aria-pressed") === "true";
-  // Lines must not move under a pointer that is about to click one.
-  const pointing = list.matches(":hover") && Date.now() - pointedAt < POINTING_MS;
-  if (on && !document.hidden && !pointing) list.dispatchEvent(new CustomEvent("clew:refresh"));
-}
-
-function showTrouble(troubled) {
-  live.classList.toggle("troubled", troubled);
-  live.querySelector("span").textContent = troubled ? "No answer, trying again" : "Live";
 }
 
 // Fields left empty stay out of the address, and a choice filters at once.

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import logging.handlers
-import shutil
 import socket
+import ssl
 import sys
 from collections import Counter as Tally
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from clew_collector.errors import ClewError, SpoolFull, StoreUnavailable
 from clew_collector.payload import Payload
 from clew_collector.receivers.gathering import Gathering
-from clew_collector.receivers.syslog import MAX_LINE_BYTES, SyslogReceiver
+from clew_collector.receivers.syslog import HALF_TIMEOUT_S, MAX_LINE_BYTES, SyslogReceiver
 from clew_collector.receivers.udp_buffer import grow_receive_buffer, kernel_drops
 from clew_collector.spool import Counter
 from clew_collector.wire.syslog.otlp import LogsRequest, ReceivedLine
@@ -29,13 +29,21 @@ DEADLINE_S = 30.0
 class Intake:
     """A receiver on free ports with what it handed on and counted; refuses with `error` while there is one."""
 
-    def __init__(self, error: ClewError | None = None, *, ids_in_text: bool = False) -> None:
+    def __init__(
+        self,
+        error: ClewError | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        half_timeout_s: float = HALF_TIMEOUT_S,
+    ) -> None:
         self.error = error
         self.refused = 0
         self.payloads: list[Payload] = []
         self.counts: Tally[str] = Tally()
-        self.receiver = SyslogReceiver(self._deliver, count=self._count, ids_in_text=ids_in_text)
+        self.receiver = SyslogReceiver(self._deliver, count=self._count, half_timeout_s=half_timeout_s)
         self.address = ("127.0.0.1", 0)
+        self.tls_address = ("127.0.0.1", 0)
+        self._tls = tls
 
     async def _deliver(self, payload: Payload) -> None:
         if self.error is not None:
@@ -57,12 +65,15 @@ class Intake:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        with closing(socket.create_server(self.address)) as connections:
-            self.address = connections.getsockname()
-            with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as datagrams:
-                datagrams.bind(self.address)
-                async with self.receiver.listening(datagrams, connections):
-                    yield
+        with (
+            closing(socket.create_server(self.address)) as connections,
+            closing(socket.create_server(self.tls_address)) as encrypted,
+            closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as datagrams,
+        ):
+            self.address, self.tls_address = connections.getsockname(), encrypted.getsockname()
+            datagrams.bind(self.address)
+            async with self.receiver.listening(datagrams, connections, encrypted, tls=self._tls):
+                yield
 
     def take(self, send: Callable[[], Awaitable[None]], *, until: Callable[[], bool]) -> None:
         """Run while `send` sends and until the condition holds."""
@@ -159,8 +170,8 @@ def test_what_is_odd_harms_nobody(intake: Intake) -> None:
 
     assert sorted(len(body) for body in intake.bodies) == [4, 4, 8, 9, 60_000, MAX_LINE_BYTES - 4]
     assert intake.counts == {
-        "refused: syslog: empty datagram": 2,
-        "dropped: syslog: rest of a line over the limit": 1,
+        "refused: empty datagram": 2,
+        "dropped: rest of a line over the limit": 1,
     }
 
 
@@ -172,7 +183,24 @@ def test_half_a_frame_is_counted_and_the_frames_before_it_are_kept(intake: Intak
     intake.take(send, until=lambda: len(intake.logs) == 1 and bool(intake.counts))
 
     assert intake.bodies == ["ab"]
-    assert intake.counts == {"dropped: syslog: half a frame at the end of a connection": 1}
+    assert intake.counts == {"dropped: half a frame at the end of a connection": 1}
+
+
+def test_a_connection_that_leaves_a_message_half_is_closed_and_what_came_is_kept() -> None:
+    intake = Intake(half_timeout_s=0)
+
+    async def send() -> None:
+        with intake.connect() as halting, intake.connect() as idle:
+            idle.sendall(b"<14>idle\n")
+            halting.sendall(b"<14>whole\n<14>half")
+            assert await asyncio.to_thread(halting.recv, 1) == b""
+            idle.sendall(b"<14>still there\n")
+            await eventually(lambda: len(intake.logs) == 4)
+
+    intake.take(send, until=lambda: True)
+
+    assert sorted(intake.bodies) == ["half", "idle", "still there", "whole"]
+    assert intake.counts == {"refused: message not whole in time": 1}
 
 
 def test_a_tls_client_is_turned_away(intake: Intake) -> None:
@@ -184,7 +212,7 @@ def test_a_tls_client_is_turned_away(intake: Intake) -> None:
     intake.take(send, until=lambda: bool(intake.counts))
 
     assert intake.logs == []
-    assert intake.counts == {"refused: syslog: TLS, which this port does not speak": 1}
+    assert intake.counts == {"refused: TLS, which this port does not speak": 1}
 
 
 @pytest.mark.parametrize(
@@ -202,7 +230,7 @@ def test_datagrams_that_cannot_be_kept_are_dropped_and_counted(error: ClewError,
     intake.take(send, until=lambda: bool(intake.logs))
 
     assert intake.bodies == ["three"]
-    assert intake.counts == {f"dropped: syslog: {reason}": 2}
+    assert intake.counts == {f"dropped: {reason}": 2}
 
 
 def test_connections_wait_while_nothing_can_be_kept_and_lose_nothing() -> None:
@@ -247,7 +275,7 @@ def test_what_cannot_be_kept_at_the_end_is_counted() -> None:
 
     intake.take(send, until=lambda: intake.refused > 0)
 
-    assert intake.counts == {"dropped: syslog: spool full": 1}
+    assert intake.counts == {"dropped: spool full": 1}
 
 
 def test_more_than_may_wait_is_dropped_and_counted() -> None:
@@ -311,7 +339,6 @@ def test_pythons_handler_is_understood(intake: Intake, transport: socket.SocketK
     ]
 
 
-LOGGER = shutil.which("logger") or ""
 FORMS = {
     "udp rfc3164": ("--udp", "--rfc3164"),
     "udp rfc5424": ("--udp", "--rfc5424"),
@@ -322,13 +349,12 @@ FORMS = {
 }
 
 
-@pytest.mark.skipif(not LOGGER, reason="util-linux's logger is not here")
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
-def test_util_linuxs_logger_is_understood(intake: Intake, form: tuple[str, ...]) -> None:
+def test_util_linuxs_logger_is_understood(intake: Intake, logger: str, form: tuple[str, ...]) -> None:
     async def send() -> None:
         server, port = intake.address
         await intake.command(
-            *(LOGGER, "--server", server, "--port", str(port), *form),
+            *(logger, "--server", server, "--port", str(port), *form),
             *("--priority", "local3.err", "--tag", "orders", "--id=77", "stock is low"),
         )
 

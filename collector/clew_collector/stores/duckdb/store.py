@@ -13,21 +13,19 @@ from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, ConfigError, StoreUnavailable
 from clew_collector.model import Counts, LogRecord, Page, Request, RequestSummary, Signal
 from clew_collector.query import LogQuery, RequestQuery
+from clew_collector.stores.duckdb.files import Files
 from clew_collector.stores.duckdb.lookup import find_request
-from clew_collector.stores.duckdb.schema import CATALOGS, FILES, PARTS, TABLES, check_format, create_tables
+from clew_collector.stores.duckdb.schema import PARTS, TABLES, check_format, create_tables
 from clew_collector.stores.duckdb.search import search_logs, search_requests
+from clew_collector.stores.duckdb.thin import Thinned, thin
 from clew_collector.stores.duckdb.write import last_applied, write_batch
 from clew_collector.wire.otlp.select import MACROS
 
 T = TypeVar("T")
 
 # What a payload cannot cause: no space, no memory, a file taken away. Everything else is the batch's own fault.
-_NOT_THE_BATCH = (
-    duckdb.IOException,
-    duckdb.OutOfMemoryException,
-    duckdb.FatalException,
-    duckdb.InternalException,
-)
+# A commit that finds the disk full is a TransactionException, which is an OperationalError, as IOException is.
+_NOT_THE_BATCH = (duckdb.OperationalError, duckdb.FatalException, duckdb.InternalException)
 
 
 class DuckDBStore:
@@ -40,22 +38,23 @@ class DuckDBStore:
     def __init__(self, directory: Path, *, threads: int = 2, memory_limit_bytes: int = 1 << 30) -> None:
         self.directory = directory
         self._cursors = threading.local()
-        self._root = _open(directory, threads=threads, memory_limit_bytes=memory_limit_bytes)
+        self._root, self._files = _open(directory, threads=threads, memory_limit_bytes=memory_limit_bytes)
 
     def write(self, batch: Batch) -> int:
         """Store a batch once, however often it is given, and return how many records were added.
 
         All of it is durable when this returns, or nothing of it is stored. One thread a signal. Raises `BadPayload`
-        if the batch cannot be stored, `StoreUnavailable` if nothing could be at the moment.
+        if the batch cannot be stored, `StoreUnavailable` if nothing could be at the moment: give it again.
         """
+        generation = self._files.generation
         with self._connection() as connection:
-            if batch.last_id <= last_applied(connection, batch.signal):
-                return 0
             try:
+                if batch.last_id <= last_applied(connection, batch.signal):
+                    return 0
                 return write_batch(connection, batch)
-            except _NOT_THE_BATCH as error:
-                raise StoreUnavailable(f"{self.directory}: {error}") from error
             except duckdb.Error as error:
+                if self._files.mended(since=generation) or isinstance(error, _NOT_THE_BATCH):
+                    raise StoreUnavailable(f"{self.directory}: {error}") from error
                 raise BadPayload(f"cannot be stored: {error}") from error
 
     def last_applied(self, signal: Signal) -> int:
@@ -85,12 +84,28 @@ class DuckDBStore:
         [(logs, spans)] = self._ask(lambda connection: connection.execute(statement).fetchall())
         return Counts(logs=logs, spans=spans)
 
+    def thin(
+        self, *, before_ns: int, slow_ns: int, keep_ratio: float, is_stopping: Callable[[], bool] = lambda: False
+    ) -> Thinned:
+        """Delete requests that nobody will miss, see `thin.thin`; blocks, for as long as there are any."""
+        return self._ask(
+            lambda connection: thin(
+                connection, before_ns=before_ns, slow_ns=slow_ns, keep_ratio=keep_ratio, is_stopping=is_stopping
+            )
+        )
+
     def close(self) -> None:
         """See `Store.close`; brings the write-ahead logs into the files."""
         self._root.close()
 
     def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        generation = self._files.generation
         with self._connection() as connection:
+            try:
+                return question(connection)
+            except duckdb.Error as error:
+                if not self._files.mended(since=generation):
+                    raise StoreUnavailable(f"{self.directory}: {error}") from error
             try:
                 return question(connection)
             except duckdb.Error as error:
@@ -105,7 +120,7 @@ class DuckDBStore:
         yield connection
 
 
-def _open(directory: Path, *, threads: int, memory_limit_bytes: int) -> duckdb.DuckDBPyConnection:
+def _open(directory: Path, *, threads: int, memory_limit_bytes: int) -> tuple[duckdb.DuckDBPyConnection, Files]:
     root = duckdb.connect(
         config={
             "threads": max(1, min(threads, os.cpu_count() or 1)),
@@ -114,9 +129,7 @@ def _open(directory: Path, *, threads: int, memory_limit_bytes: int) -> duckdb.D
         }
     )
     try:
-        for signal, name in FILES.items():
-            path = str(directory / name).replace("'", "''")
-            root.execute(f"ATTACH '{path}' AS {CATALOGS[signal]} (STORAGE_VERSION 'latest')")
+        files = Files(root, directory)
         create_tables(root)
         check_format(root, where=str(directory))
     except duckdb.Error as error:
@@ -127,7 +140,7 @@ def _open(directory: Path, *, threads: int, memory_limit_bytes: int) -> duckdb.D
         raise
     for macro in MACROS:
         root.execute(macro)
-    return root
+    return root, files
 
 
 def _first_line(error: Exception) -> str:

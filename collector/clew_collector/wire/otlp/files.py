@@ -5,7 +5,6 @@ also be one JSON document. Protobuf dumps are one export request, or many with a
 end first (the file exporter's `proto` format), or a varint (size-delimited messages).
 """
 
-import gzip
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import IO, Final, cast
@@ -15,79 +14,44 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clew_collector.errors import BadPayload
-from clew_collector.model import Signal, record
+from clew_collector.model import Signal
+from clew_collector.wire.file_parts import BinaryPart, FilePayload, JsonPart, Refusal, read_parts
 from clew_collector.wire.otlp.from_json import parse_json
 from clew_collector.wire.otlp.payload import count_records, parse
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_HEAD_BYTES: Final = 4096
-_SIGNAL_OF_KEY: Final[dict[str, Signal]] = {
+__all__ = ["FORMAT", "SIGNAL_OF_KEY", "FilePayload", "Refusal", "read_json", "read_payloads", "read_protobuf"]
+
+FORMAT: Final = "OTLP"
+SIGNAL_OF_KEY: Final[dict[str, Signal]] = {
     "resourceLogs": "logs",
     "resource_logs": "logs",
     "resourceSpans": "traces",
     "resource_spans": "traces",
 }
-
-
-@record
-class FilePayload:
-    """An export request from a file, as protobuf. `place` says where it stood: `line 12`, `message 3`."""
-
-    place: str
-    signal: Signal
-    body: bytes
-    records: int
-
-
-@record
-class Refusal:
-    """A part of a file that could not be read, and why."""
-
-    place: str
-    reason: str
+"""What an export request in JSON has at its top."""
 
 
 def read_payloads(file: IO[bytes]) -> Iterator[FilePayload | Refusal]:
-    """What a file holds, in order, as far as it can be read; `file` must be seekable.
+    """What a file of OTLP holds, in order, as far as it can be read; `file` must be seekable.
 
     JSON lines are read one by one, other files whole. Never raises for what is in the file.
     """
-    start = file.read(len(_GZIP_MAGIC))
-    file.seek(0)
-    plain = gzip.GzipFile(fileobj=file) if start == _GZIP_MAGIC else file
+    for part in read_parts(file):
+        if isinstance(part, JsonPart):
+            yield read_json(part)
+        elif isinstance(part, BinaryPart):
+            yield from read_protobuf(part.data)
+        else:
+            yield part
+
+
+def read_json(part: JsonPart) -> FilePayload | Refusal:
+    """The export request in a line or a document."""
     try:
-        yield from _read_plain(cast(IO[bytes], plain))
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
-        yield Refusal(place="the rest of the file", reason=f"not whole gzip: {error}")
-
-
-def _read_plain(file: IO[bytes]) -> Iterator[FilePayload | Refusal]:
-    head = file.read(_HEAD_BYTES)
-    file.seek(0)
-    if not head.lstrip().startswith((b"{", b"[")):
-        yield from _read_protobuf(file.read())
-        return
-    first = next((line for line in file if line.strip()), b"")
-    if _is_json(first):
-        file.seek(0)
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield _from_json(f"line {number}", line)
-        return
-    file.seek(0)
-    document = file.read()
-    if _is_json(document) or head.startswith((b"{", b"[")):
-        yield _from_json("document", document)
-    else:  # protobuf starts with a newline's byte, and a length of 123 is a brace
-        yield from _read_protobuf(document)
-
-
-def _from_json(place: str, text: bytes) -> FilePayload | Refusal:
-    try:
-        signal = _json_signal(text)
-        return _payload(place, signal, parse_json(signal, text))
+        signal = _json_signal(part.text)
+        return _payload(part.place, signal, parse_json(signal, part.text))
     except BadPayload as error:
-        return Refusal(place=place, reason=str(error))
+        return Refusal(place=part.place, reason=str(error))
 
 
 def _json_signal(text: bytes) -> Signal:
@@ -97,14 +61,15 @@ def _json_signal(text: bytes) -> Signal:
         raise BadPayload(f"not JSON: {error}") from error
     keys = document.keys() if isinstance(document, dict) else ()
     for key in keys:
-        if key in _SIGNAL_OF_KEY:
-            return _SIGNAL_OF_KEY[key]
+        if key in SIGNAL_OF_KEY:
+            return SIGNAL_OF_KEY[key]
     if "resourceMetrics" in keys:
         raise BadPayload("metrics are not kept")
     raise BadPayload("neither resourceLogs nor resourceSpans in it: not an OTLP/JSON export request")
 
 
-def _read_protobuf(data: bytes) -> Iterator[FilePayload | Refusal]:
+def read_protobuf(data: bytes) -> Iterator[FilePayload | Refusal]:
+    """The export request that a file is, or those in it."""
     if not data:
         yield Refusal(place="file", reason="it is empty")
         return
@@ -131,7 +96,13 @@ def _from_protobuf(place: str, body: bytes) -> FilePayload:
 
 
 def _payload(place: str, signal: Signal, message: Message) -> FilePayload:
-    return FilePayload(place=place, signal=signal, body=message.SerializeToString(), records=count_records(message))
+    return FilePayload(
+        place=place,
+        signal=signal,
+        body=message.SerializeToString(),
+        records=count_records(message),
+        format=FORMAT,
+    )
 
 
 def _whole(data: bytes) -> list[bytes]:
@@ -167,11 +138,3 @@ def _split(data: bytes, length_at: Callable[[int], tuple[int, int]]) -> list[byt
             raise BadPayload("a length goes beyond the end")
         bodies.append(data[start:at])
     return bodies
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return True

@@ -58,7 +58,10 @@ _RESOURCE = f"""
     attribute_texts(r.resource.attributes) AS resource_texts,
     attribute_types(r.resource.attributes) AS resource_types"""
 
-_LOGS: Final = f"""
+
+def select_logs(carried: str = "") -> str:
+    """A statement for log records; each takes `carried` along from its payload, columns with a comma before each."""
+    return f"""
 SELECT
     to_time_ns(CASE WHEN l.time_unix_nano > 0 THEN l.time_unix_nano
                     WHEN l.observed_time_unix_nano > 0 THEN l.observed_time_unix_nano
@@ -77,13 +80,17 @@ SELECT
     attribute_types(l.attributes) AS attribute_types,
     resource_keys, resource_texts, resource_types,
     scope,
-    l.event_name AS event_name
+    l.event_name AS event_name{carried}
 FROM (
     SELECT * EXCLUDE (s), s.scope.name AS scope, unnest(s.log_records) AS l
-    FROM (SELECT {_RESOURCE}, unnest(r.scope_logs) AS s FROM (SELECT unnest(resource_logs) AS r FROM batch))
+    FROM (SELECT {_RESOURCE}, unnest(r.scope_logs) AS s{carried}
+          FROM (SELECT unnest(resource_logs) AS r{carried} FROM batch))
 )"""
 
-_SPANS: Final = f"""
+
+def select_spans(carried: str = "") -> str:
+    """A statement for spans; see `select_logs`."""
+    return f"""
 SELECT
     to_time_ns(p.start_time_unix_nano) AS start_ns,
     CASE WHEN p.end_time_unix_nano > 0 THEN to_time_ns(p.end_time_unix_nano) END AS end_ns,
@@ -108,11 +115,13 @@ SELECT
         'attribute_texts': attribute_texts(k.attributes), 'attribute_types': attribute_types(k.attributes)}}) AS links,
     scope,
     p.trace_state AS trace_state,
-    p.flags AS flags
+    p.flags AS flags{carried}
 FROM (
     SELECT * EXCLUDE (s), s.scope.name AS scope, unnest(s.spans) AS p
-    FROM (SELECT {_RESOURCE}, unnest(r.scope_spans) AS s FROM (SELECT unnest(resource_spans) AS r FROM batch))
+    FROM (SELECT {_RESOURCE}, unnest(r.scope_spans) AS s{carried}
+          FROM (SELECT unnest(resource_spans) AS r{carried} FROM batch))
 )"""
 
-SELECTS: Final[dict[Signal, str]] = {"logs": _LOGS, "traces": _SPANS}
+
+SELECTS: Final[dict[Signal, str]] = {"logs": select_logs(), "traces": select_spans()}
 """One statement a signal; its columns, in order, are those of the stores' tables."""

@@ -1,0 +1,1 @@
+"""What is done to records between the spool and the stores, as SQL over the batch."""
