@@ -23,6 +23,9 @@ ROW_GROUP: Final = 122_880
 MAX_BATCH_BYTES: Final = 96 << 20
 """Bounds the memory of one batch, about five times this while it is decoded."""
 
+_FULL: Final = 0.8
+"""Share of either bound from which a batch is as large as it gets: payloads are not divided."""
+
 _IDLE_WAIT_S: Final = 0.05
 _FILL_WAIT_S: Final = 0.3
 _RETRY_WAITS_S: Final = (0.5, 1.0, 2.0, 5.0)
@@ -74,6 +77,7 @@ class Pipeline:
         self._processors = processors
         self._drops: Tally[Series] = Tally()
         self._clock_ns = clock_ns
+        self._is_backlog = False
         self._after_id = store.last_applied(signal)
         spool.advance(signal, self._after_id)
 
@@ -95,7 +99,7 @@ class Pipeline:
                 log.info("store available again", signal=self.signal)
                 failures = 0
                 self.outage = None
-            if moved < ROW_GROUP:
+            if not self._is_backlog:
                 stopping.wait(_IDLE_WAIT_S if moved == 0 else _FILL_WAIT_S)
 
     def drain(self) -> int:
@@ -111,6 +115,7 @@ class Pipeline:
         Raises `StoreUnavailable`; the batch stays in the spool.
         """
         taken = self._spool.take(self.signal, after_id=self._after_id, max_records=ROW_GROUP, max_bytes=MAX_BATCH_BYTES)
+        self._is_backlog = _is_full(taken)
         if not taken:
             return 0
         stored = self._store_all(taken)
@@ -149,6 +154,12 @@ class Pipeline:
         for drop in processed.drops:
             self._drops[Series("dropped", self.signal, drop.reason, drop.processor, drop.service)] += drop.records
         return stored
+
+
+def _is_full(taken: list[Spooled]) -> bool:
+    """Whether a bound has cut the batch off, so that more is likely to wait."""
+    records, size = sum(spooled.records for spooled in taken), sum(len(spooled.body) for spooled in taken)
+    return records >= _FULL * ROW_GROUP or size >= _FULL * MAX_BATCH_BYTES
 
 
 def run_in_thread(pipeline: Pipeline, stopping: threading.Event) -> threading.Thread:

@@ -53,7 +53,7 @@ class SpoolConfig(_Section):
 class StoreConfig(_Section):
     """`store`: the embedded store."""
 
-    memory_bytes: int = Field(default=1 << 30, ge=128 << 20, description="What DuckDB may take.")
+    memory_bytes: int = Field(default=384 << 20, ge=128 << 20, description="What DuckDB may take.")
 
 
 class DashboardConfig(_Section):

@@ -21,6 +21,7 @@ from clew_collector.errors import ConfigError
 
 _VARIABLE: Final = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<otherwise>[^}]*))?\})")
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
+_MAX_VALUES: Final = 100_000
 
 Place = tuple[str | int, ...]
 """Where a value stands: keys and indexes from the top."""
@@ -69,6 +70,7 @@ class _Document:
     def _read(self, path: Path) -> dict[str, Any]:
         try:
             node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+            value = None if node is None else self._value(node, ())
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
         except UnicodeDecodeError as error:
@@ -78,7 +80,8 @@ class _Document:
             raise ConfigError(f"{path}:{line}: not YAML: {error.problem or error.context}") from error
         except yaml.YAMLError as error:
             raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-        value = None if node is None else self._value(node, ())
+        except RecursionError as error:
+            raise ConfigError(f"{path}: nested too deeply") from error
         if value is None:
             return {}
         if not isinstance(value, dict):
@@ -86,6 +89,8 @@ class _Document:
         return value
 
     def _value(self, node: Node, place: Place) -> Any:
+        if len(self._lines) > _MAX_VALUES:
+            self._fail(node, f"more than {_MAX_VALUES} values, counted as often as an alias repeats them")
         self._lines[place] = node.start_mark.line + 1
         if isinstance(node, MappingNode):
             return self._mapping(node, place)
@@ -115,7 +120,7 @@ class _Document:
             node = ScalarNode(tag, text, node.start_mark, node.end_mark, node.style)
         try:
             return self._loader.construct_object(node)
-        except (ConstructorError, ValueError) as error:
+        except (ConstructorError, ValueError, AttributeError) as error:  # the last for a !!timestamp that is none
             self._fail(node, f"cannot be read: {getattr(error, 'problem', error)}")
 
     def _variable(self, found: re.Match[str], node: Node) -> str:

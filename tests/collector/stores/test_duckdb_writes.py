@@ -68,3 +68,21 @@ def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="cannot open the data in"):
         DuckDBStore(tmp_path)
+
+
+def test_files_of_the_first_format_are_brought_up_to_date(tmp_path: Path) -> None:
+    DuckDBStore(tmp_path).close()
+    old = duckdb.connect(str(tmp_path / "logs.duckdb"))
+    old.execute("ALTER TABLE logs RENAME COLUMN observed_delay_ns TO observed_time_ns")
+    old.execute("INSERT INTO logs (time_ns, observed_time_ns, body) VALUES (100, 130, 'seen'), (100, 0, 'not seen')")
+    old.execute("UPDATE format SET version = 1")
+    old.close()
+
+    DuckDBStore(tmp_path).close()
+
+    new = duckdb.connect(str(tmp_path / "logs.duckdb"), read_only=True)
+    rows = new.execute("SELECT body, observed_delay_ns FROM logs ORDER BY body").fetchall()
+    versions = new.execute("SELECT version FROM format").fetchall()
+    new.close()
+    assert rows == [("not seen", None), ("seen", 30)]
+    assert versions == [(2,)]

@@ -50,7 +50,7 @@ class TailConfig(BaseModel):
     def _is_pattern(cls, text: str) -> str:
         try:
             re.compile(text)
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise ValueError(f"must be auto, off or a regular expression, got {text!r}: {error}") from error
         return text
 

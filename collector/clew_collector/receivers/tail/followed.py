@@ -81,12 +81,20 @@ class FollowedFile:
         return self._checkpoint
 
     def looks_like(self, head: bytes) -> bool:
-        """Whether a file that begins so may be a copy of this one as it was when it was last read."""
-        return self._head is not None and self._head.matches(head)
+        """Whether a file that begins so may be a copy of this one, as it was when it was last read or as it is now."""
+        if self._head is not None and self._head.matches(head):
+            return True
+        if not self.source.is_plain:
+            return False
+        now = self.source.head()  # emptied and written to since: what stands there has not been read yet
+        return now.startswith(head) or (bool(now) and head.startswith(now))
 
     def is_over(self, now_s: float) -> bool:
         """Whether it is gone, read to its end, and nobody seems to write to it any more."""
-        return self.is_gone and not self.has_more and now_s - self._changed_s >= self._pace.file_over_s
+        # A last line without an end is taken before; what will never be a line, NUL bytes, holds it for longer only.
+        patience = 3 if self.waits else 1
+        quiet_s = now_s - self._changed_s
+        return self.is_gone and not self.has_more and quiet_s >= patience * self._pace.file_over_s
 
     def read(self, now_s: float, *, max_records: int) -> list[Joined]:
         """The records that are complete now. Blocks for the disk. Raises `OSError` if the file fails."""

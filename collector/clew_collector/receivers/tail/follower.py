@@ -56,7 +56,8 @@ class Follower:
             self._add_rotated_meanwhile(found)
         before = {file.found_path: file for file in self.files.values()}
         self._let_go(found, now_s)
-        for identity, file in found.items():
+        # A log before what may be a copy of it.
+        for identity, file in sorted(found.items(), key=lambda each: is_rotated(each[1].path)):
             if identity not in self.files and self._read_to_end.get(identity) != file.changed:
                 self._follow(file, before, now_s)
         if self._is_first:

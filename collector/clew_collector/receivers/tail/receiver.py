@@ -7,7 +7,6 @@ a thread, so that other receivers are not held.
 """
 
 import asyncio
-import resource
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,6 @@ from clew_collector.receivers.tail.reading import Reader
 from clew_collector.spool import Counter
 
 _RETRY_S: Final = 0.5
-_MAX_OPEN_FILES: Final = 65_536
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +60,6 @@ class TailReceiver:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow until stopped; what was read but not delivered by then is read again at the next start."""
-        _allow_open_files()
         reader = Reader(self._follower, pace=self._pace)
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="tail") as thread:
@@ -103,12 +100,3 @@ async def _is_set_within(stopping: asyncio.Event, wait_s: float) -> bool:
         async with asyncio.timeout(wait_s):
             await stopping.wait()
     return stopping.is_set()
-
-
-def _allow_open_files() -> None:
-    """Let this process have a file open for each that it follows: many systems begin with 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

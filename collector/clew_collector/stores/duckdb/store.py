@@ -15,7 +15,7 @@ from clew_collector.model import Counts, LogRecord, Page, Request, RequestSummar
 from clew_collector.query import LogQuery, RequestQuery
 from clew_collector.stores.duckdb.files import Files
 from clew_collector.stores.duckdb.lookup import find_request
-from clew_collector.stores.duckdb.schema import PARTS, TABLES, check_format, create_tables
+from clew_collector.stores.duckdb.schema import PARTS, TABLES, bring_up_to_date, create_tables
 from clew_collector.stores.duckdb.search import search_logs, search_requests
 from clew_collector.stores.duckdb.thin import Thinned, thin
 from clew_collector.stores.duckdb.write import last_applied, write_batch
@@ -131,7 +131,7 @@ def _open(directory: Path, *, threads: int, memory_limit_bytes: int) -> tuple[du
     try:
         files = Files(root, directory)
         create_tables(root)
-        check_format(root, where=str(directory))
+        bring_up_to_date(root, where=str(directory))
     except duckdb.Error as error:
         root.close()
         raise ConfigError(f"cannot open the data in {directory}: {_first_line(error)}") from error

@@ -66,7 +66,8 @@ SELECT
     to_time_ns(CASE WHEN l.time_unix_nano > 0 THEN l.time_unix_nano
                     WHEN l.observed_time_unix_nano > 0 THEN l.observed_time_unix_nano
                     ELSE epoch_us(now()) * 1000 END) AS time_ns,
-    to_time_ns(l.observed_time_unix_nano) AS observed_time_ns,
+    CASE WHEN l.observed_time_unix_nano > 0 AND l.time_unix_nano > 0
+         THEN to_time_ns(l.observed_time_unix_nano) - to_time_ns(l.time_unix_nano) END AS observed_delay_ns,
     least(greatest(l.severity_number, 0), 255)::UTINYINT AS severity_number,
     l.severity_text AS severity_text,
     service,

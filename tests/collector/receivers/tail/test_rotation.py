@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clew_collector.receivers.tail import TailConfig
+from clew_collector.receivers.tail.followed import Pace
+from clew_collector.receivers.tail.follower import Follower
 from tests.collector.receivers.tail.following import Tail, append
 
 
@@ -74,6 +77,28 @@ def test_copytruncate_loses_nothing_and_the_copy_is_not_read_again(tail: Tail, f
     tail.run(rotate, until=lambda: len(tail.bodies) >= 9)
 
     assert sorted(tail.bodies) == expected(9)
+
+
+@pytest.mark.parametrize("is_empty_before", [True, False])
+def test_a_copy_of_what_has_not_been_read_yet_is_not_read_beside_it(file: Path, is_empty_before: bool) -> None:
+    config = TailConfig(paths=(f"{file}*",), start_at="beginning")
+    follower = Follower([config], {}, pace=Pace(), refuse=pytest.fail, wall_s=lambda: 1_800_000_000.0)
+
+    def look(*, reads: bool) -> set[str]:
+        follower.find(0.0)
+        for followed in follower.files.values() if reads else ():
+            followed.read(0.0, max_records=1000)
+        return {followed.found_path for followed in follower.files.values()}
+
+    append(file, lines(0, 3))
+    look(reads=True)
+    os.truncate(file, 0)
+    look(reads=is_empty_before)
+    append(file, lines(3, 500))
+    shutil.copyfile(file, f"{file}.1")
+
+    assert look(reads=False) == {str(file)}
+    follower.close()
 
 
 def test_copytruncate_while_clew_was_away_loses_nothing(tail: Tail, file: Path) -> None:
