@@ -1,6 +1,4 @@
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from clew_collector.pipeline import Pipeline
 from clew_collector.spool import Series, Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
+from tests.waiting import wait_until
 
 POISON = b"\x0a\xff\xff\xff"
 
@@ -173,10 +172,3 @@ def test_an_outage_is_told_while_it_lasts_and_logged_once(spool: Spool, store: D
     assert recovering.refusals < 0
     assert [line["event"].split(",")[0] for line in lines] == ["store unavailable", "store available again"]
     assert store.counts().logs == 1
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline_s, "not in time"
-        time.sleep(0.01)

@@ -7,7 +7,7 @@ import pytest
 from clew_demo.traffic.actions import DECLINED_CARD
 from tests.demo_services.otlp_sink import OtlpSink, Seen
 from tests.demo_services.running_shop import RunningShop
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

@@ -13,9 +13,9 @@ import pytest
 from clew_demo.servers.finding import Servers
 from tests.demo_services.books import Books
 from tests.demo_services.running_shop import RunningShop
-from tests.demo_services.waiting import wait_until
 from tests.servers import rabbitmq
 from tests.servers.processes import Server, free_port, temporary_folder
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from clew_demo.registry import MISSED_BEATS, Heartbeat, Instance, Registry
 from tests.demo_services.catalog.redis_servers import fakeredis_url, shop_redis_url
 from tests.demo_services.messaging.brokers import own_redis
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import free_port
+from tests.waiting import wait_until
 
 __all__ = ["fakeredis_url", "shop_redis_url"]
 

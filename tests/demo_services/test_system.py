@@ -14,7 +14,7 @@ from clew_demo.servers.finding import Servers
 from clew_demo.settings import PORTS, Settings
 from clew_demo.system import DASHBOARD_VARIABLE, Service, named, services, traffic
 from tests.demo_services.running_shop import RunningShop
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

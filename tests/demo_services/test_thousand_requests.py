@@ -12,7 +12,7 @@ from clew_demo.traffic.customers import Customers
 from clew_demo.traffic.visits import Visit, visits
 from tests.demo_services.otlp_sink import OtlpSink
 from tests.demo_services.running_shop import RunningShop
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

@@ -12,8 +12,8 @@ import httpx
 
 from clew_demo.faults.switchboard import Switchboard
 from tests.demo_services.running_shop import RunningShop
-from tests.demo_services.waiting import wait_until
 from tests.server.running_clew import RunningClew, clew_up
+from tests.waiting import wait_until
 
 STORED_TIMEOUT_S = 30.0
 GOOD_CARD = "4242424242424242"

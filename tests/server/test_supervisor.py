@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from clew_server.supervisor import ChildSpec, Supervisor
+from tests.waiting import wait_until
 
 FOREVER = "import time; time.sleep(600)"
 STUBBORN = (
@@ -20,13 +20,6 @@ DEADLINE_S = 20.0
 
 def a_child(name: str, code: str, log_path: Path | None = None) -> ChildSpec:
     return ChildSpec(name=name, argv=[sys.executable, "-c", code], log_path=log_path)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "timed out"
-        time.sleep(0.02)
 
 
 @contextmanager

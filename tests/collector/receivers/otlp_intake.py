@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -100,10 +99,3 @@ def otlp_intake(
         intake.may_answer.set()
         intake.stop()
         thread.join(TIMEOUT_S)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)

@@ -33,7 +33,8 @@ from clew_collector.errors import SpoolFull, StoreUnavailable
 from clew_collector.receivers import otlp_grpc
 from clew_collector.receivers.body import zstd
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
-from tests.collector.receivers.otlp_intake import LIMIT, TIMEOUT_S, OtlpIntake, otlp_intake, wait_until
+from tests.collector.receivers.otlp_intake import LIMIT, TIMEOUT_S, OtlpIntake, otlp_intake
+from tests.waiting import wait_until
 
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

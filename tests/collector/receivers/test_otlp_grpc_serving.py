@@ -15,7 +15,8 @@ from clew_collector.receivers.otlp_grpc import OtlpGrpcReceiver
 from clew_collector.tls import TlsConfig, read_pem
 from tests.collector.certificates import Authority
 from tests.collector.otlp_builders import a_log, logs
-from tests.collector.receivers.otlp_intake import TIMEOUT_S, otlp_intake, wait_until
+from tests.collector.receivers.otlp_intake import TIMEOUT_S, otlp_intake
+from tests.waiting import wait_until
 
 HEALTH = "/grpc.health.v1.Health/Check"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"

@@ -11,7 +11,7 @@ from clew_demo.messaging.dead_letters import dead_letters
 from clew_demo.messaging.events import Message
 from clew_demo.messaging.publishing import publish
 from tests.demo_services.messaging.brokers import consuming
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 PAID = {"order_id": "o-1", "user": "ada", "total_cents": 4_250, "lines": [{"product_id": "moka-pot", "quantity": 1}]}
 CANCELLED = {"order_id": "o-1", "user": "ada", "reason": "out_of_stock"}

@@ -12,8 +12,8 @@ from clew_demo.messaging.publishing import publish
 from tests.demo_services.accounts.test_tokens import checked
 from tests.demo_services.messaging.brokers import empty
 from tests.demo_services.neighbours.processes import TRACE_ID, RunningService, running_service
-from tests.demo_services.waiting import wait_until
 from tests.instrumentation.fake_collector import FakeCollector, running_collector
+from tests.waiting import wait_until
 
 PURCHASE = {"order_id": "o-1", "user": "ada", "total_cents": 4_250}
 STOP_TIMEOUT_S = 3

@@ -21,8 +21,8 @@ from clew_demo.pricing.app import create_app as create_pricing
 from clew_demo.pricing.reporter import Reporter
 from clew_demo.upstream import Upstream
 from tests.demo_services.neighbours.processes import RunningService
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import answers_http, free_port
+from tests.waiting import wait_until
 
 NOBODY = "redis://127.0.0.1:9/0"
 """Where no Redis is."""

@@ -14,8 +14,8 @@ from clew_demo.registry import Instance, Registry
 from tests.demo_services.catalog.shop import NOBODY, running_instance
 from tests.demo_services.neighbours.processes import SPAN_ID, TRACE_ID, RunningService, running_service
 from tests.demo_services.neighbours.zipkin_sink import ZipkinSink
-from tests.demo_services.waiting import wait_until
 from tests.instrumentation.fake_collector import FakeCollector, running_collector, value_of
+from tests.waiting import wait_until
 
 INSTANCES = ("catalog", "catalog-2")
 STOP_TIMEOUT_S = 3

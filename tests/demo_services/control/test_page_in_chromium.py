@@ -10,8 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import answers_http, free_port
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from clew_demo.faults.catalogue import FAULTS
-from tests.demo_services.waiting import wait_until
 from tests.demo_services.watched_shop import Stored, WatchedShop, watched_shop
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

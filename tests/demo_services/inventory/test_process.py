@@ -14,7 +14,7 @@ from clew_demo.faults.switchboard import Switchboard
 from clew_demo.inventory.client import InventoryClient
 from clew_demo.problems import Problem
 from tests.demo_services.inventory.serving import LIMITED, an_item, running_inventory
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 
 async def _buy(url: str, *product_ids: str) -> None:

@@ -16,9 +16,9 @@ from clew_demo.messaging.events import QUEUES, Message, dead_letter_queue
 from clew_demo.messaging.inbox import Inbox
 from clew_demo.messaging.outbox import Outbox, Relay
 from clew_demo.sqlite import Database
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import free_port, running
 from tests.servers.redis import ask
+from tests.waiting import wait_until
 
 BROKERS = ("rabbitmq", "redis", "fakeredis")
 DATABASE = 5

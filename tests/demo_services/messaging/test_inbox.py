@@ -6,7 +6,7 @@ from clew_demo.messaging.events import Message
 from clew_demo.messaging.inbox import Inbox
 from clew_demo.messaging.publishing import publish
 from tests.demo_services.messaging.brokers import a_database, consuming
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 QUEUE = "shipping.events"
 PAID = Message("m-1", "order.paid", {"order_id": "o-1"})

@@ -11,9 +11,9 @@ from clew_demo.messaging.events import Message
 from clew_demo.messaging.inbox import Inbox
 from clew_demo.messaging.outbox import Outbox
 from tests.demo_services.messaging.brokers import a_database, consuming, is_empty, own_redis, relaying
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import free_port, running, temporary_folder
 from tests.servers.rabbitmq import SCRIPTS, greeting
+from tests.waiting import wait_until
 
 QUEUE = "shipping.events"
 

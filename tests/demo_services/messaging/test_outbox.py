@@ -6,7 +6,7 @@ from clew_demo.messaging.events import Message
 from clew_demo.messaging.outbox import Outbox
 from clew_demo.messaging.publishing import publish
 from tests.demo_services.messaging.brokers import a_database, consuming, is_empty, received, relaying
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 QUEUE = "shipping.events"
 

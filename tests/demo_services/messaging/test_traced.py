@@ -10,8 +10,8 @@ import clew
 from clew_demo.messaging.events import Message
 from clew_demo.messaging.outbox import Outbox
 from tests.demo_services.messaging.brokers import a_database, consuming, relaying
-from tests.demo_services.waiting import wait_until
 from tests.instrumentation.fake_collector import FakeCollector, attributes_of, running_collector
+from tests.waiting import wait_until
 
 QUEUE = "shipping.events"
 

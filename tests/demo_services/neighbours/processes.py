@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import answers_http, free_port
+from tests.waiting import wait_until
 
 STOP_TIMEOUT_S = 10
 

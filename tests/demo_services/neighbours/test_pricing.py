@@ -13,7 +13,7 @@ from clew_demo.pricing.discounts import discount_percent
 from clew_demo.pricing.reporter import MAX_QUEUED, Reporter
 from tests.demo_services.neighbours.processes import CALLER, SPAN_ID, TRACE_ID, RunningService, running_service
 from tests.demo_services.neighbours.zipkin_sink import ZipkinSink
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

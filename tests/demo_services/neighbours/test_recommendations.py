@@ -8,7 +8,7 @@ import pytest
 from clew_demo.faults.switchboard import Switchboard
 from tests.demo_services.neighbours.processes import CALLER, SPAN_ID, TRACE_ID, RunningService, running_service
 from tests.demo_services.otlp_sink import OtlpSink
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

@@ -21,7 +21,7 @@ from clew_demo.notifications.notifier import Notifier, is_poisoned
 from tests.demo_services.neighbours.brokers import received
 from tests.demo_services.neighbours.processes import CALLER, TRACE_ID, running_service
 from tests.demo_services.otlp_sink import OtlpSink
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

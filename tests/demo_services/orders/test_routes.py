@@ -13,8 +13,8 @@ import pytest
 
 from clew_demo.orders.app import create_app
 from tests.demo_services.orders.neighbours import PRICE_CENTS, OrdersInProcess
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import free_port
+from tests.waiting import wait_until
 
 NOWHERE = "redis://127.0.0.1:9/0"
 

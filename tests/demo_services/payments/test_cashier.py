@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from clew_demo.payments.cashier import PaymentInProgress, PaymentVoided
 from clew_demo.payments.provider import DECLINED_CARD, CardDeclined, CardProvider, Fate, ProviderUnavailable
 from tests.demo_services.payments.till import CARD, Scripted, Till, a_charge
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 DOWN: Fate = "refuses"
 

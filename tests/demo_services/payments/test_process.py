@@ -14,8 +14,8 @@ import pytest
 from clew.testing import ClewRequests
 from clew_demo.faults.switchboard import Switchboard
 from tests.demo_services.payments.till import CARD
-from tests.demo_services.waiting import wait_until
 from tests.servers.processes import Server, answers_http, free_port, running
+from tests.waiting import wait_until
 
 ABSENT = "http://127.0.0.1:9"
 

@@ -17,7 +17,7 @@ from clew_demo.shipping.database import Shipments
 from tests.demo_services.neighbours.brokers import empty, received
 from tests.demo_services.neighbours.processes import CALLER, TRACE_ID, RunningService, running_service
 from tests.demo_services.otlp_sink import OtlpSink
-from tests.demo_services.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
 

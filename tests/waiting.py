@@ -8,7 +8,7 @@ def wait_until(
     is_true: Callable[[], bool],
     *,
     timeout_s: float = 20,
-    every_s: float = 0.1,
+    every_s: float = 0.05,
     found: Callable[[], object] = lambda: "",
 ) -> None:
     """Ask until it is true. Raises `AssertionError` with what is `found` instead when it is not in time."""
