@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, request_page
+from benchmarks import request_page
+from benchmarks.ingest import acknowledged, stored, syslog_udp
 from benchmarks.instrumentation import call_cost, context_loss, footprint, line_cost, request_cost, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
@@ -13,7 +14,10 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "throughput": throughput.main,
     "footprint": footprint.main,
     "context_loss": context_loss.main,
-    "ingest": ingest.main,
+    "ingest_logs": stored.logs,
+    "ingest_spans": stored.spans,
+    "acknowledged": acknowledged.main,
+    "syslog_udp": syslog_udp.main,
     "request_page": request_page.main,
 }
 
