@@ -12,13 +12,15 @@ VERSION = "0.160.0"
 PROGRAM = CACHE / f"telemetrygen-{VERSION}" / "telemetrygen"
 _MODULE = "github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen"
 _BUILD_TIMEOUT_S = 900
+_INSTALLED_IN = "/usr/local/go/bin"
+"""Where Go's own instructions put it, whether `PATH` names it or not."""
 
 
 def find() -> Path:
     """The program, built if it is not there. Raises `ServerMissingError`."""
     if PROGRAM.exists():
         return PROGRAM
-    go = shutil.which("go")
+    go = shutil.which("go") or shutil.which("go", path=_INSTALLED_IN)
     if go is None:
         raise ServerMissingError(f"telemetrygen {VERSION} is built with Go, which is not installed")
     command = [go, "install", f"{_MODULE}@v{VERSION}"]
