@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from clew.pytest_plugin import everything_sends_to_a_collector
+from clew.runtime import RUNTIME
+from tests.servers import atheris as atheris_fuzzer
 from tests.servers import chromium as chromium_server
 from tests.servers import elasticsearch, kafka, moto, node_sdk, rabbitmq, redis, rsyslog, syslog_ng, zipkin
 from tests.servers import logger as util_linux_logger
@@ -110,6 +112,16 @@ def logger() -> str:
         raise AssertionError("unreachable") from error
 
 
+@pytest.fixture(scope="session")
+def atheris() -> str:
+    """The Python that has atheris, the fuzzer."""
+    try:
+        return atheris_fuzzer.find()
+    except ServerMissingError as error:
+        _give_up("atheris", error)
+        raise AssertionError("unreachable") from error
+
+
 @pytest.fixture
 def telemetrygen() -> Path:
     """The OpenTelemetry Collector's generator of load, in Go."""
@@ -138,6 +150,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
             yield stack.enter_context(small_disk_server.small_disk(tmp_path, size_bytes=160 << 20))
         except ServerMissingError as error:
             _give_up("a small disk", error)
+
+
+@pytest.fixture(scope="module")
+def callers_have_no_clew() -> Iterator[None]:
+    """For tests that stand outside: others of this run switch clew on, which then rewrites what is sent from here."""
+    before, RUNTIME.enabled = RUNTIME.enabled, False
+    yield
+    RUNTIME.enabled = before
 
 
 # Narrower than the plugin's own: most tests here have a collector of their own for the processes that they start.

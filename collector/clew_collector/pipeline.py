@@ -162,7 +162,25 @@ def _is_full(taken: list[Spooled]) -> bool:
     return records >= _FULL * ROW_GROUP or size >= _FULL * MAX_BATCH_BYTES
 
 
-def run_in_thread(pipeline: Pipeline, stopping: threading.Event) -> threading.Thread:
+class Runnable(Protocol):
+    """What moves payloads of one signal until it is told to stop."""
+
+    @property
+    def signal(self) -> Signal:
+        """What it moves."""
+        ...
+
+    @property
+    def reader(self) -> str:
+        """Where to."""
+        ...
+
+    def run(self, stopping: threading.Event) -> None:
+        """Move payloads until `stopping` is set."""
+        ...
+
+
+def run_in_thread(pipeline: Runnable, stopping: threading.Event) -> threading.Thread:
     """Start a pipeline in a thread.
 
     A failure that nobody foresaw ends the process with status 70, and its supervisor starts it again: a collector
@@ -173,9 +191,9 @@ def run_in_thread(pipeline: Pipeline, stopping: threading.Event) -> threading.Th
         try:
             pipeline.run(stopping)
         except BaseException:
-            log.exception("pipeline failed, ending the process", signal=pipeline.signal)
+            log.exception("pipeline failed, ending the process", signal=pipeline.signal, reader=pipeline.reader)
             os._exit(70)
 
-    thread = threading.Thread(target=run, name=f"pipeline-{pipeline.signal}", daemon=True)
+    thread = threading.Thread(target=run, name=f"{pipeline.reader}-{pipeline.signal}", daemon=True)
     thread.start()
     return thread

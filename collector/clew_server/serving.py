@@ -16,6 +16,7 @@ from clew_server.handover import ConfigHandover
 from clew_server.listeners import LISTENERS, OTLP_HTTP, Listener, OpenListener
 from clew_server.own_telemetry import ENDPOINT_VARIABLE, KEY_VARIABLE
 from clew_server.readers import reader_lines
+from clew_server.sinking import register_readers
 from clew_server.sockets import Sockets, listen
 from clew_server.supervisor import ChildSpec, Supervisor
 
@@ -37,7 +38,9 @@ class Collector:
         self.own_key = new_key() if config.keys else ""
         self._handover = ConfigHandover(self._with_own_key(config))
         # Made here first: two processes that make the same file at once get in each other's way.
-        Spool(config.spool_path).close()
+        spool = Spool(config.spool_path)
+        register_readers(config, spool)
+        spool.close()
 
     @property
     def otlp_url(self) -> str:
@@ -78,6 +81,9 @@ class Collector:
             raise ConfigError("dashboard can only be changed by a new start")
         if bool(config.keys) != bool(self.config.keys):
             raise ConfigError("whether keys are asked for can only be changed by a new start")
+        spool = Spool(config.spool_path)
+        register_readers(config, spool)
+        spool.close()
         self.config = config
         self._handover.hand(self._with_own_key(config))
         supervisor.restart()

@@ -27,7 +27,8 @@ from clew_server.process import (
     serve,
     stopping_on_signals,
 )
-from clew_server.snapshot import Snapshot, take_snapshot
+from clew_server.sinking import RunningSinks
+from clew_server.snapshot import Progress, Snapshot, take_snapshot
 
 LOCAL_NAMES = ("127.0.0.1", "localhost")
 _STOP_TIMEOUT_S = 10
@@ -42,12 +43,15 @@ def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
         Pipeline(signal, Spool(config.spool_path), store, processors=_processors(config)) for signal in SIGNALS
     ]
     threads = [run_in_thread(pipeline, stopping) for pipeline in pipelines]
+    sinks = RunningSinks(config, stopping)
+    threads += sinks.threads
+    movers: list[Progress] = [*pipelines, *sinks.shipments]
     if (housekeeping := keep_house(config, store, stopping)) is not None:
         threads.append(housekeeping)
 
     def take() -> Snapshot:
         return take_snapshot(
-            store, config.spool_path, pipelines, max_spool_bytes=config.spool.max_bytes, now_ns=time.time_ns()
+            store, config.spool_path, movers, max_spool_bytes=config.spool.max_bytes, now_ns=time.time_ns()
         )
 
     try:
@@ -59,6 +63,7 @@ def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
         stopping.set()
         for thread in threads:
             thread.join(_STOP_TIMEOUT_S)
+        sinks.close()
         store.close()
 
 

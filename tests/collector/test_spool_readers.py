@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clew_collector.model import SIGNALS
 from clew_collector.payload import Payload, digest_of
 from clew_collector.spool import Series, Spool
 from clew_collector.spool.counters import MAX_SERVICES, OTHER_SERVICES
@@ -63,6 +64,16 @@ def test_a_reader_that_is_left_out_holds_nothing_back(spool: Spool) -> None:
     spool.register(["store"])
 
     assert bodies(spool) == []
+
+
+def test_a_reader_of_one_signal_holds_nothing_of_the_other_back(spool: Spool) -> None:
+    spool.register(["store", "zipkin"], only={"zipkin": ["traces"]})
+    spool.append([a_payload(b"log"), a_payload(b"span", signal="traces")])
+    for signal in SIGNALS:
+        spool.advance(signal, 2, reader="store")
+
+    assert bodies(spool) == []
+    assert [spooled.body for spooled in spool.take("traces", **ALL)] == [b"span"]
 
 
 def test_what_waits_for_a_reader_is_beyond_its_cursor(spool: Spool) -> None:

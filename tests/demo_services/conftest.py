@@ -5,17 +5,8 @@ from typing import Any
 
 import pytest
 
-from clew.runtime import RUNTIME
 from tests.servers import rabbitmq, redis
 from tests.servers.processes import Server, free_port, temporary_folder
-
-
-@pytest.fixture(scope="module")
-def callers_have_no_clew() -> Iterator[None]:
-    """For tests that stand outside: others of this run switch clew on, which then rewrites what is sent from here."""
-    before, RUNTIME.enabled = RUNTIME.enabled, False
-    yield
-    RUNTIME.enabled = before
 
 
 @pytest.fixture(scope="module")

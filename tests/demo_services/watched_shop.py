@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,12 +100,12 @@ class WatchedShop:
 
 
 @contextmanager
-def watched_shop(folder: Path) -> Iterator[WatchedShop]:
-    """All of the shop and a `clew up`, both with data of their own."""
+def watched_shop(folder: Path, *, sinks: Sequence[Mapping[str, Any]] = ()) -> Iterator[WatchedShop]:
+    """All of the shop and a `clew up`, both with data of their own; it sends on to `sinks`."""
     config = folder / "clew.yaml"
     log = folder / "shop" / "logs" / "warehouse.log"
     tail = {"paths": [str(log)], "service": "warehouse", "start_at": "beginning"}
-    config.write_text(json.dumps({"receivers": {"tail": [tail]}}))  # JSON is YAML, too
+    config.write_text(json.dumps({"receivers": {"tail": [tail]}, "sinks": list(sinks)}))  # JSON is YAML, too
     with (
         clew_up(folder / "clew", "--config", str(config)) as clew,
         RunningShop(

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.artifacts import Artifact, fetched
@@ -45,12 +46,45 @@ def start(*, heap_mb: int = 512) -> Iterator[Server]:
         ) as server:
             yield server
         return
-    with _native(archive, java_home, heap_mb=heap_mb) as server:
-        yield server
+    with _installed(archive, java_home, heap_mb=heap_mb) as installed, installed.running() as pid:
+        yield Server(url=installed.url, pid=pid)
 
 
 @contextmanager
-def _native(archive: Path, java_home: Path, *, heap_mb: int) -> Iterator[Server]:
+def node(*, settings: str = "") -> Iterator["Node"]:
+    """An Elasticsearch that is installed, and does not run yet. Raises `ServerMissingError`."""
+    artifact, java_home = artifact_and_java()
+    with _installed(fetched(artifact), java_home, heap_mb=512, settings=settings) as installed:
+        yield installed
+
+
+@dataclass(frozen=True)
+class Node:
+    """An Elasticsearch that can be ended, and started again at the same address with what it holds."""
+
+    url: str
+    home: Path
+    java_home: Path
+    heap_mb: int
+    user: int | None
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        """The node, from when it answers; its process ID. Raises `ServerMissingError`."""
+        options = f"-Xms{self.heap_mb}m -Xmx{self.heap_mb}m"
+        with running(
+            [str(self.home / "bin" / "elasticsearch")],
+            name="elasticsearch",
+            is_ready=answers_http(self.url + _HEALTH),
+            folder=self.home.parent,
+            env={"ES_JAVA_HOME": str(self.java_home), "ES_JAVA_OPTS": options, "HOME": str(self.home.parent)},
+            user=self.user,
+        ) as pid:
+            yield pid
+
+
+@contextmanager
+def _installed(archive: Path, java_home: Path, *, heap_mb: int, settings: str = "") -> Iterator[Node]:
     # Elasticsearch refuses to run as root; nobody may not look into root's cache, so each run unpacks its own.
     user = _NOBODY if os.geteuid() == 0 else None
     with temporary_folder("elasticsearch", owner=user) as folder:
@@ -63,21 +97,12 @@ def _native(archive: Path, java_home: Path, *, heap_mb: int) -> Iterator[Server]
             f"http.port: {port}\n"
             f"transport.port: {free_port()}\n"
             "cluster.routing.allocation.disk.threshold_enabled: false\n"
+            f"{settings}"
         )
         if user is not None:
             for path in (home, *home.rglob("*")):
                 os.chown(path, user, user)
-        env = {"ES_JAVA_HOME": str(java_home), "ES_JAVA_OPTS": f"-Xms{heap_mb}m -Xmx{heap_mb}m", "HOME": str(folder)}
-        url = f"http://127.0.0.1:{port}"
-        with running(
-            [str(home / "bin" / "elasticsearch")],
-            name="elasticsearch",
-            is_ready=answers_http(url + _HEALTH),
-            folder=folder,
-            env=env,
-            user=user,
-        ) as pid:
-            yield Server(url=url, pid=pid)
+        yield Node(url=f"http://127.0.0.1:{port}", home=home, java_home=java_home, heap_mb=heap_mb, user=user)
 
 
 def _unpack(archive: Path, folder: Path) -> Path:

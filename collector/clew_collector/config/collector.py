@@ -1,8 +1,9 @@
 """The model of clew.yaml: what a collector runs with, checked before anything starts."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clew_collector.keys import KeyConfig
 from clew_collector.processors.config import ProcessorConfig
@@ -14,6 +15,8 @@ from clew_collector.receivers.otlp_http import OtlpHttpConfig
 from clew_collector.receivers.syslog import SyslogConfig
 from clew_collector.receivers.tail.config import TailConfig
 from clew_collector.receivers.zipkin import ZipkinConfig
+from clew_collector.sinks.config import SinkConfig
+from clew_collector.spool import STORE
 
 
 class _Section(BaseModel):
@@ -79,6 +82,7 @@ class CollectorConfig(_Section):
         default=(),
         description="What is [done to records](../how-to/processors.md) before they are stored, in this order.",
     )
+    sinks: tuple[SinkConfig, ...] = Field(default=(), description="Where records are sent on to.")
     thinning: ThinningConfig | None = Field(default=None, description="Without it, all that is stored stays.")
     spool: SpoolConfig = SpoolConfig()
     store: StoreConfig = StoreConfig()
@@ -87,6 +91,14 @@ class CollectorConfig(_Section):
     keys: tuple[KeyConfig, ...] = Field(
         default=(), description="Who may send by HTTP and gRPC. Without any, whoever can connect may."
     )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [STORE, *(sink.name for sink in self.sinks)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"sinks: each needs a name of its own, and {twice!r} is there twice or taken by clew")
+        return self
 
     @property
     def spool_path(self) -> Path:

@@ -30,6 +30,7 @@ STORE: Final = "store"
 """The reader that is always there: the embedded store."""
 
 NO_COUNTS: Mapping[Series, int] = {}
+EVERYTHING: Mapping[str, Iterable[Signal]] = {}
 
 
 @record
@@ -107,14 +108,18 @@ class Spool:
         rows = self._connection.execute("SELECT key, value FROM checkpoints").fetchall()
         return {key: value for key, value in rows if key.startswith(prefix)}
 
-    def register(self, readers: Iterable[str]) -> None:
-        """Say who reads from now on: a new reader begins at the oldest payload, one that is left out is forgotten."""
-        names = set(readers)
+    def register(self, readers: Iterable[str], *, only: Mapping[str, Iterable[Signal]] = EVERYTHING) -> None:
+        """Say who reads from now on: a new reader begins at the oldest payload, one that is left out is forgotten.
+
+        `only` names the signals of those that do not take all of them.
+        """
+        wanted = {(reader, signal) for reader in readers for signal in only.get(reader, SIGNALS)}
         with self._transaction():
-            known = {row[0] for row in self._connection.execute("SELECT DISTINCT reader FROM cursors")}
-            rows = [(reader, signal) for reader in names - known for signal in SIGNALS]
-            self._connection.executemany("INSERT INTO cursors (reader, signal, last_id) VALUES (?, ?, -1)", rows)
-            self._connection.executemany("DELETE FROM cursors WHERE reader = ?", [(name,) for name in known - names])
+            known = set(self._connection.execute("SELECT reader, signal FROM cursors").fetchall())
+            self._connection.executemany(
+                "INSERT INTO cursors (reader, signal, last_id) VALUES (?, ?, -1)", sorted(wanted - known)
+            )
+            self._connection.executemany("DELETE FROM cursors WHERE reader = ? AND signal = ?", sorted(known - wanted))
             for signal in SIGNALS:
                 self._delete_applied(signal)
 

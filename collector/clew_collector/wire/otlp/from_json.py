@@ -67,5 +67,6 @@ def _base64_of_hex(key: str, value: Any) -> str:
     try:
         raw = bytes.fromhex(value)
     except (TypeError, ValueError):
-        raise BadPayload(f"{key} must be {2 * _ID_BYTES[key]} hex digits, got {value!r:.80}") from None
+        seen = f"{value!r:.80}" if isinstance(value, str) else type(value).__name__
+        raise BadPayload(f"{key} must be {2 * _ID_BYTES[key]} hex digits, got {seen}") from None
     return base64.b64encode(raw).decode()

@@ -129,10 +129,13 @@ def _named(text: str) -> tuple[str, Mapping[str, Value]]:
     attributes = next(iter(document.values()), None)
     if len(document) != 1 or not isinstance(attributes, dict):
         return text, {}
-    return next(iter(document)), {
-        key: value if isinstance(value, str | bool) else orjson.dumps(value).decode()
-        for key, value in attributes.items()
-    }
+    try:
+        return next(iter(document)), {
+            key: value if isinstance(value, str | bool) else orjson.dumps(value).decode()
+            for key, value in attributes.items()
+        }
+    except orjson.JSONEncodeError:  # nested so deeply that it can be read, but not written
+        return text, {}
 
 
 def _taken(tags: dict[str, Value], names: Iterable[str]) -> str:

@@ -95,6 +95,7 @@ class _Sides:
         self.source = source
         self.first = _Side()
         self.all = [self.first]
+        self._of_service: dict[str, _Side] = {}
 
     def at(self, endpoint: Endpoint | None) -> _Side:
         """The side of this service; what has no endpoint is the first side's."""
@@ -102,7 +103,8 @@ class _Sides:
             return self.first
         if self.first.local is None:
             self.first.local = endpoint
-        return next((side for side in self.all if _same_service(side.local, endpoint)), None) or self.fork(endpoint)
+            self._of_service[endpoint.service] = self.first
+        return self._of_service.get(endpoint.service) or self.fork(endpoint)
 
     def of(self, mark: V1Annotation) -> _Side:
         """The side that a mark belongs to."""
@@ -112,6 +114,7 @@ class _Sides:
         """A side of its own, even for a service that has one: it called itself."""
         side = _Side(endpoint)
         self.all.append(side)
+        self._of_service.setdefault(_service(endpoint), side)
         return side
 
     def time(self, begin: V1Annotation, end: V1Annotation | None) -> None:
@@ -244,7 +247,11 @@ def _name_remotes(sides: _Sides, marks: _Marks, addresses: dict[str, Endpoint]) 
 
 
 def _same_service(one: Endpoint | None, other: Endpoint | None) -> bool:
-    return (one.service if one else "") == (other.service if other else "")
+    return _service(one) == _service(other)
+
+
+def _service(endpoint: Endpoint | None) -> str:
+    return endpoint.service if endpoint else ""
 
 
 def _finished(source: V1Span, side: _Side) -> ZipkinSpan:

@@ -1,0 +1,29 @@
+"""DuckDB connections of sinks: one a thread, as DuckDB asks."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from clew_collector.processors.base import open_connection
+from clew_collector.sinks.base import Outgoing
+
+
+class Connections:
+    """A connection with the macros for each thread that asks for one."""
+
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    @contextmanager
+    def holding(self, outgoing: Outgoing) -> Iterator[duckdb.DuckDBPyConnection]:
+        """This thread's connection, with the batch in it."""
+        connection: duckdb.DuckDBPyConnection | None = getattr(self._of_thread, "connection", None)
+        if connection is None:
+            connection = self._of_thread.connection = open_connection()
+        connection.register("batch", outgoing.table)
+        try:
+            yield connection
+        finally:
+            connection.unregister("batch")
