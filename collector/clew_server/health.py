@@ -84,7 +84,7 @@ def _reader_health(reader: ReaderState, snapshot: Snapshot) -> ReaderHealth:
     stored = {
         series.signal: count
         for series, count in snapshot.counters.items()
-        if series.outcome == "stored" and series.source == reader.name
+        if series.outcome in ("stored", "shipped") and series.source == reader.name
     }
     return ReaderHealth(
         name=reader.name,

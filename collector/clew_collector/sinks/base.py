@@ -1,7 +1,7 @@
 """What a sink is: it takes batches, once or again, and says what it will not have."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -73,4 +73,23 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class DroppingSink(Protocol):
+    """A sink whose other side may take a batch and say that it dropped some of it, without saying which."""
+
+    def take_dropped(self, signal: Signal) -> Mapping[str, int]:
+        """Records by reason that were dropped since this was last asked."""
+        ...
+
+
+@runtime_checkable
+class PatientSink(Protocol):
+    """A sink that wants few large batches rather than many small ones."""
+
+    @property
+    def fill_wait_s(self) -> float:
+        """How long is waited for more when there is no backlog."""
         ...

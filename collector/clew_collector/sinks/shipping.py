@@ -15,7 +15,15 @@ from clew_collector.errors import BadPayload, ClewError, StoreUnavailable
 from clew_collector.model import Signal
 from clew_collector.processors.base import Drop
 from clew_collector.processors.config import Processors
-from clew_collector.sinks.base import Outgoing, RefusedRecord, Sink, SinkRejected, SinkUnavailable
+from clew_collector.sinks.base import (
+    DroppingSink,
+    Outgoing,
+    PatientSink,
+    RefusedRecord,
+    Sink,
+    SinkRejected,
+    SinkUnavailable,
+)
 from clew_collector.sinks.pacing import BackOff, BatchBounds, BatchSize
 from clew_collector.sinks.refused import by_payload, only_records
 from clew_collector.spool import Series, Spool, Spooled
@@ -65,6 +73,7 @@ class Shipping:
         self._back_off = back_off or BackOff()
         self._clock_ns = clock_ns
         self._counts: Tally[Series] = Tally()
+        self._fill_wait_s = sink.fill_wait_s if isinstance(sink, PatientSink) else _FILL_WAIT_S
         self._was_full = False
         self._after_id = spool.cursor(self.reader, signal)
         self._attempt_key = f"sink:{self.reader}:{signal}"
@@ -80,7 +89,7 @@ class Shipping:
                 continue
             self._note_success()
             if not self._was_full:
-                stopping.wait(_IDLE_WAIT_S if moved == 0 else _FILL_WAIT_S)
+                stopping.wait(_IDLE_WAIT_S if moved == 0 else self._fill_wait_s)
 
     def drain(self) -> int:
         """Move all that is in the spool now and return how many records that was."""
@@ -158,6 +167,10 @@ class Shipping:
             self._processors.settle(processed)
             dropped = self._count_drops(processed.drops)
         self._refuse(taken, refused)
+        if isinstance(self._sink, DroppingSink):
+            for reason, count in self._sink.take_dropped(self.signal).items():
+                self._counts[Series("dropped", self.signal, reason, self.reader)] += count
+                dropped += count
         shipped = sum(spooled.records for spooled in taken) - len(refused) - dropped
         self._counts[Series("shipped", self.signal, "", self.reader)] += shipped
 

@@ -137,6 +137,11 @@ class Spool:
             row = self._connection.execute("SELECT value FROM checkpoints WHERE key = 'origin'").fetchone()
         return str(row[0])
 
+    def readers(self) -> list[str]:
+        """Those that are registered, in the order of their names."""
+        rows = self._connection.execute("SELECT DISTINCT reader FROM cursors ORDER BY reader").fetchall()
+        return [row[0] for row in rows]
+
     def cursor(self, reader: str, signal: Signal) -> int:
         """Number of the newest payload that a reader has applied; -1 at first."""
         row = self._connection.execute(

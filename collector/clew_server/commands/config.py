@@ -20,7 +20,7 @@ app = typer.Typer(help="Check clew.yaml, show what it comes to, and say what can
 AskedFile = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         envvar="CLEW_CONFIG",
         help="The file; clew.yaml in this directory if it is not given.",
         show_default=False,

@@ -18,13 +18,15 @@ from clew_collector.wire.otlp.payload import parse
 from clew_server.commands.options import AskedData, asked_data
 
 _HEAD_BYTES = 256
+_ROW_WIDTH = 10_000
+"""More than any reason has: a row is one line, as long as it is."""
 
 app = typer.Typer(
     help="Look at payloads that the store or a sink could not take, and try them again.", no_args_is_help=True
 )
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="As `clew deadletter list` shows it.", min=1)]
 Numbers = Annotated[
-    list[int] | None, typer.Argument(metavar="[NUMBER]...", help="As `clew deadletter list` shows them.", min=1)
+    list[int] | None, typer.Argument(metavar="NUMBER", help="As `clew deadletter list` shows them.", min=1)
 ]
 All = Annotated[bool, typer.Option("--all", help="All there are.")]
 
@@ -42,7 +44,7 @@ def list_(data: AskedData = None) -> None:
         received = datetime.fromtimestamp(letter.received_ns / 1e9, UTC).isoformat(" ", "seconds")
         numbers = f"{letter.records:,}", f"{letter.size_bytes:,}"
         table.add_row(str(letter.id), received, letter.signal, *numbers, letter.source, letter.reader, letter.reason)
-    Console(highlight=False, soft_wrap=True).print(table)
+    Console(highlight=False, markup=False, width=_ROW_WIDTH).print(table)
 
 
 @app.command()

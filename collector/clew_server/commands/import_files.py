@@ -36,20 +36,20 @@ class _Summary:
         if self.refusals:
             console.print(f"[red]refused {len(self.refusals):,}[/red]:")
             for reason in self.refusals[:_REASONS_SHOWN]:
-                console.print(f"  {reason}", markup=False)
+                console.print(f"  {reason}", markup=False, soft_wrap=True)
             if len(self.refusals) > _REASONS_SHOWN:
                 console.print(f"  and {len(self.refusals) - _REASONS_SHOWN:,} more")
 
 
 def import_files(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Files to load; - is not one.")
+        list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What to load, plain or as .gz.")
     ],
     data: AskedData = None,
 ) -> None:
-    """Load files: OTLP, Zipkin and Jaeger JSON, and JSON log lines; each also as .gz.
+    """Load files: OTLP, Zipkin's and Jaeger's JSON, and JSON log lines; each also as .gz.
 
-    OTLP may be JSON lines, JSON documents and protobuf dumps, Jaeger what its pages and its API download.
+    What a file holds is told by what is in it. OTLP may be JSON or protobuf, one request or many.
 
     They go to the running `clew up` on this data directory, or straight into it if none runs. Exits with status 1 if
     anything was refused; the rest is kept.

@@ -64,22 +64,29 @@ def up(
         str | None,
         typer.Option(
             metavar="HOST",
-            help="Address on which OTLP is taken; 0.0.0.0 for all of this machine's.",
+            help="Address on which OTLP is taken, over HTTP and gRPC; 0.0.0.0 for all of this machine's.",
             show_default="127.0.0.1",
         ),
     ] = None,
     max_body_mib: Annotated[
         int | None,
         typer.Option(
-            "--max-body-mib", min=1, max=1024, metavar="MIB", help="Largest body that is taken.", show_default="16"
+            "--max-body-mib",
+            min=1,
+            max=1024,
+            metavar="MIB",
+            help="Largest body that is taken of OTLP and Zipkin.",
+            show_default="16",
         ),
     ] = None,
 ) -> None:
     """Take logs and traces, keep them, and show them in the browser.
 
-    Point any OpenTelemetry exporter (OTLP over HTTP) or Zipkin reporter at the printed address, or instrument a service
-    with clew. The dashboard listens on this machine only. Ctrl-C stops everything; what was acknowledged is on disk.
-    SIGHUP reads the settings again.
+    Point OpenTelemetry exporters, Zipkin reporters, log shippers and syslog at the printed addresses, or instrument a
+    service with clew. Log files and Kafka's topics are read if clew.yaml names them.
+
+    All of it listens on this machine only, unless you say otherwise. Ctrl-C stops everything; what was acknowledged is
+    on disk. SIGHUP reads the settings again.
     """
     max_body_bytes = None if max_body_mib is None else max_body_mib << 20
     overrides = overrides_of(
@@ -89,6 +96,8 @@ def up(
         receivers__otlp_http__host=otlp_host,
         receivers__otlp_http__max_body_bytes=max_body_bytes,
         receivers__otlp_grpc__port=grpc_port,
+        receivers__otlp_grpc__host=otlp_host,
+        receivers__otlp_grpc__max_body_bytes=max_body_bytes,
         receivers__zipkin__port=zipkin_port,
         receivers__elastic_bulk__port=bulk_port,
         receivers__zipkin__max_body_bytes=max_body_bytes,

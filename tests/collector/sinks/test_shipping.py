@@ -250,3 +250,16 @@ def test_a_batch_shrinks_to_a_sixty_fourth_and_grows_back_to_its_bounds() -> Non
 
     assert smallest == (100, 10_000)
     assert (size.records, size.bytes) == (6_400, 640_000)
+
+
+def test_what_the_other_side_says_it_dropped_is_counted_and_not_as_shipped(spool: Spool) -> None:
+    class Dropping(Remembering):
+        def take_dropped(self, signal: Signal) -> dict[str, int]:
+            return {"left out by the receiver": 2}
+
+    fill(spool, *lines(1, 5))
+
+    Shipping("logs", spool, Dropping(), bounds=BOUNDS).drain()
+
+    assert spool.counters()[Series("dropped", "logs", "left out by the receiver", "elasticsearch")] == 2
+    assert spool.counters()[Series("shipped", "logs", "", "elasticsearch")] == 3
