@@ -23,15 +23,14 @@ from tests.servers.missing import ServerMissingError
 from tests.servers.processes import Server
 from tests.servers.syslog_daemon import SyslogDaemon
 
-_missing: Counter[tuple[str, str]] = Counter()
+_IS_MISSING = " is missing: "
 
 
 def _give_up(name: str, error: ServerMissingError) -> None:
     """Skip on a laptop, fail in CI: a check that nobody sees skipped is no check."""
-    _missing[name, str(error).splitlines()[0]] += 1
     if os.environ.get("CI") == "true":
-        pytest.fail(f"{name} is missing: {error}", pytrace=False)
-    pytest.skip(f"{name} is missing: {str(error).splitlines()[0]}")
+        pytest.fail(f"{name}{_IS_MISSING}{error}", pytrace=False)
+    pytest.skip(f"{name}{_IS_MISSING}{str(error).splitlines()[0]}")
 
 
 class _Servers:
@@ -206,8 +205,10 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say last what was not tested for lack of a server."""
-    for (name, reason), count in _missing.items():
-        terminalreporter.write_line(f"{count} tests without {name}: {reason}", yellow=True)
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if report.longrepr]
+    for reason, count in Counter(reason for reason in reasons if _IS_MISSING in reason).items():
+        name, _, why = reason.removeprefix("Skipped: ").partition(_IS_MISSING)
+        terminalreporter.write_line(f"{count} tests without {name}: {why}", yellow=True)
 
 
 _exit_status = 0

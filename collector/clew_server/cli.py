@@ -22,6 +22,7 @@ app = typer.Typer(
     epilog="Start with `clew demo`, or `clew up` and point any OpenTelemetry exporter at http://127.0.0.1:4318.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("up")(up)

@@ -8,6 +8,7 @@ from clew_collector.config import CollectorConfig
 from clew_collector.group_commit import GroupCommit
 from clew_collector.keys import Keys
 from clew_collector.spool import Spool
+from clew_server.descriptors import allow_descriptors
 from clew_server.listeners import LISTENERS, Intake
 from clew_server.own_telemetry import observe_itself
 from clew_server.process import (
@@ -29,19 +30,21 @@ async def take_payloads(config: CollectorConfig, sockets: Mapping[str, Sockets])
     checkpoints = spool.checkpoints("")
     async with GroupCommit(spool) as commits:
         intake = Intake(config=config, commits=commits, stopping=stopping, keys=Keys(config.keys))
+        reading = list(readers(config, commits, checkpoints=checkpoints, stopping=stopping))
         # If one receiver fails, all end, and the supervisor starts the process again.
         async with asyncio.TaskGroup() as receiving:
             for listener in LISTENERS:
                 if listener.name in sockets:
                     receiving.create_task(listener.receive(intake, sockets[listener.name]), name=listener.name)
-            for name, reading in readers(config, commits, checkpoints=checkpoints, stopping=stopping):
-                receiving.create_task(reading, name=name)
+            for name, running in reading:
+                receiving.create_task(running, name=name)
     spool.close()
 
 
 def main() -> None:
     """`python -m clew_server.intake CONFIG_FD NAME=SOCKET_FD[,SOCKET_FD]...`."""
     configure_logging()
+    allow_descriptors()
     observe_itself("intake")
     config, sockets = read_arguments(sys.argv)
     with exit_on_config_error():

@@ -234,8 +234,16 @@ class OpenListener:
     def line(self, *, width: int) -> str:
         """What a person is told when the collector starts; `width` is that of the label."""
         problem = "" if self._open is None else self._open.problem
-        told = f"not taken: {problem}" if self.url is None else f"{self.url}   ({self.listener.takes})"
+        told = f"not taken: {problem}" if self.url is None else f"{self.url}   ({self.listener.takes}{self._more()})"
         return f"{self.listener.label:<{width}}{told}"
+
+    def _more(self) -> str:
+        """What the address does not say: who can reach it, and that it is over TLS."""
+        everywhere = "; from everywhere" if self._open is not None and self._open.is_everywhere else ""
+        if not self.uses_tls or self.listener.health_path is not None:
+            return everywhere
+        tls_port = self.sockets[-1].getsockname()[1] if len(self.sockets) > len(self.listener.transports) else None
+        return f"; over TLS{f' on {tls_port}' if tls_port else ''}{everywhere}"
 
     def check_reload(self, before: CollectorConfig, after: CollectorConfig) -> None:
         """Raise `ConfigError` if a new configuration has it listen elsewhere, or its certificate cannot be used."""

@@ -21,7 +21,7 @@ def readers(
         tail = TailReceiver(config.receivers.tail, deliver=source.deliver, count=source.count, checkpoints=own)
         yield "tail", tail.run(stopping)
     if config.receivers.kafka:
-        _check_installed()
+        check_installed(config)
         from clew_collector.receivers.kafka.receiver import KafkaReceiver
     for number, kafka_config in enumerate(config.receivers.kafka):
         source = commits.source("kafka")
@@ -40,8 +40,9 @@ def reader_lines(config: CollectorConfig, *, width: int) -> list[str]:
     return files + topics
 
 
-def _check_installed() -> None:
-    if find_spec("confluent_kafka") is None:
+def check_installed(config: CollectorConfig) -> None:
+    """Raise `ConfigError` if a receiver needs a package that is not here."""
+    if config.receivers.kafka and find_spec("confluent_kafka") is None:
         raise ConfigError("receivers.kafka needs a package more: pip install 'clew[kafka]'")
 
 

@@ -62,7 +62,7 @@ def _rows(request: Request, colors: dict[str, str]) -> Iterator[Text]:
         if id(span) not in shown:
             yield _span_row(span, request, 0, colors)
     for log in lines[None]:
-        yield _log_row(log, request, 0)
+        yield from _log_rows(log, request, 0, service_style=f"bold {colors[log.service]}")
 
 
 def _tree(
@@ -76,7 +76,7 @@ def _tree(
     while pending:
         depth, item = pending.pop()
         if isinstance(item, LogRecord):
-            yield _log_row(item, request, depth)
+            yield from _log_rows(item, request, depth)
             continue
         if id(item) in shown:
             continue
@@ -100,14 +100,20 @@ def _span_row(span: Span, request: Request, depth: int, colors: dict[str, str]) 
     return row
 
 
-def _log_row(log: LogRecord, request: Request, depth: int) -> Text:
+def _log_rows(log: LogRecord, request: Request, depth: int, *, service_style: str | None = None) -> Iterator[Text]:
+    """A line, and those that its body has beside the first; with its service where no span above says it."""
     row = _start(log.time_ns, request, depth)
     style = "red" if log.severity_number >= ERROR_SEVERITY else "yellow" if log.severity_number >= WARN_SEVERITY else ""
     row.append(f"{_level(log):<5} ", style=f"bold {style}".strip())
-    row.append(_text(log.body), style=style)
+    if service_style is not None:
+        row.append(f"{log.service}  ", style=service_style)
+    first, *more = _text(log.body).splitlines() or [""]
+    row.append(first, style=style)
     if EXCEPTION_TYPE in log.attributes:
         row.append(f"  {_exception_line(log.attributes)}", style="red")
-    return row
+    yield row
+    for line in more:
+        yield Text(f"{' ' * _indent(depth)}{line}", style=style)
 
 
 def _level(log: LogRecord) -> str:
@@ -121,8 +127,12 @@ def _exception_rows(span: Span, depth: int) -> Iterator[Text]:
     for event in span.events:
         if event.name != "exception":
             continue
-        indent = " " * (11 + 2 * min(depth, _MAX_DEPTH_SHOWN))
-        yield Text(f"{indent}{_exception_line(event.attributes)}", style="red")
+        yield Text(f"{' ' * _indent(depth)}{_exception_line(event.attributes)}", style="red")
+
+
+def _indent(depth: int) -> int:
+    """Where what is below a row begins."""
+    return 11 + 2 * min(depth, _MAX_DEPTH_SHOWN)
 
 
 def _exception_line(attributes: Attributes) -> str:

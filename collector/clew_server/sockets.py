@@ -58,6 +58,11 @@ class OpenSockets:
         return f"[{host}]:{self.port}" if ":" in host and not host.startswith("[") else f"{host}:{self.port}"
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether other machines can reach it, by whatever address this one has."""
+        return self._host in ("0.0.0.0", "::")
+
+    @property
     def port(self) -> int:
         """The port of the first socket."""
         number: int = self.sockets[0].getsockname()[1]

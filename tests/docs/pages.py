@@ -17,7 +17,7 @@ from tests.servers.guard import end_group
 
 DOCS = Path(__file__).parents[2] / "docs"
 DEADLINE_S = 30.0
-_block = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_block = re.compile(r"^```([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
@@ -26,7 +26,7 @@ class Page:
     """What a page tells its reader to write and to type."""
 
     files: Mapping[str, str]
-    """Each python block whose first line is a comment with the file's name: `# app.py`."""
+    """Each block of a program whose first line is a comment with the file's name: `# app.py`, `// sender.cjs`."""
 
     commands: tuple[str, ...]
     """Each line of its `sh` blocks, without comments."""
@@ -50,12 +50,17 @@ def read_page(name: str) -> Page:
     commands: list[str] = []
     for language, body in _block.findall(text):
         first = body.partition("\n")[0]
-        if language == "python" and (named := re.fullmatch(r"# ([\w.]+\.py)", first)):
+        if named := re.fullmatch(r"(?:#|//) ([\w.]+\.(?:py|cjs))", first):
             files[named.group(1)] = body
         elif language == "sh":
             lines = [line.partition("  #")[0].strip() for line in body.splitlines()]
             commands += [line for line in lines if line and not line.startswith("#")]
     return Page(files, tuple(commands))
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The blocks of a page in a language, in order."""
+    return [body for found, body in _block.findall((DOCS / name).read_text()) if found == language]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from clew_collector.receivers.elastic_bulk import ElasticBulkConfig
 from tests.collector.receivers.elastic_intake import Intake
 from tests.collector.receivers.serving import serving
 from tests.collector.wire.elastic_bulk.documents import attributes_of
-from tests.docs.pages import DOCS, read_page
+from tests.docs.pages import blocks, read_page
 from tests.needed_packages import need_package
 
 need_package("elasticsearch")
@@ -23,9 +23,8 @@ PAGE = "receivers/elasticsearch-bulk.md"
 
 def block(language: str, start: str) -> str:
     """The block of the page that begins with these words."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / PAGE).read_text(), re.MULTILINE | re.DOTALL)
-    [found] = [each for each in blocks if each.startswith(start)]
-    return str(found)
+    [found] = [each for each in blocks(PAGE, language) if each.startswith(start)]
+    return found
 
 
 def test_the_pages_program_sends_lines_of_its_request(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from clew_collector.model import Value
 from clew_collector.processors.thinning import ThinningConfig
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
 from tests.collector.processors.applying import configured, logs_after, spans_after
-from tests.docs.pages import DOCS
+from tests.docs.pages import DOCS, blocks
 
-PAGE = (DOCS / "how-to" / "processors.md").read_text()
+PAGE = "how-to/processors.md"
 
 
 def examples() -> list[dict[str, Any]]:
-    return [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
+    return [yaml.safe_load(block) for block in blocks(PAGE, "yaml")]
 
 
 def processors_of(kind: str) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def test_every_example_of_the_page_is_a_configuration() -> None:
 
 
 def test_every_kind_has_its_section() -> None:
-    sections = set(re.findall(r"^## (.*)$", PAGE, re.MULTILINE))
+    sections = set(re.findall(r"^## (.*)$", (DOCS / PAGE).read_text(), re.MULTILINE))
 
     assert {"redact", "enrich", "drop and keep", "rename", "sample", "rate_limit", "thinning"} < sections
 

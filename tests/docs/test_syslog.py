@@ -1,6 +1,5 @@
 """What the page on syslog tells the owner of each sender to write, given to that sender."""
 
-import re
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from clew_collector.receivers.syslog import SyslogConfig
 from clew_collector.tls import TlsConfig, server_context
 from tests.collector.certificates import Authority
 from tests.collector.receivers.test_syslog import Intake, eventually
-from tests.docs.pages import DOCS, read_page
+from tests.docs.pages import blocks, read_page
 from tests.server.running_clew import RunningClew, clew_up
 from tests.servers.processes import Server
 from tests.servers.syslog_daemon import SyslogDaemon
@@ -33,9 +32,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClew]
 
 def configuration(language: str, *, port: int = 5514) -> str:
     """The one block of the page in this language for this port."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / PAGE).read_text(), re.MULTILINE | re.DOTALL)
-    [block] = [block for block in blocks if str(port) in block]
-    return str(block)
+    [block] = [block for block in blocks(PAGE, language) if str(port) in block]
+    return block
 
 
 def here(text: str, collector: RunningClew) -> str:

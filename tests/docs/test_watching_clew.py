@@ -14,6 +14,7 @@ from clew_server.metrics import METRICS
 from clew_server.own_telemetry import REPEAT_AFTER_S
 from clew_server.probes import FULL_SHARE, MAX_AGE_S
 from tests.docs import metrics_table
+from tests.docs.pages import blocks
 from tests.server.running_clew import clew_up
 
 TEXT = metrics_table.PAGE.read_text()
@@ -21,7 +22,7 @@ TEXT = metrics_table.PAGE.read_text()
 
 def block(comment: str) -> Any:
     """The YAML whose first line is this comment."""
-    [found] = re.findall(rf"^```yaml\n# {re.escape(comment)}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    [found] = [each for each in blocks("how-to/watching-clew.md", "yaml") if each.startswith(f"# {comment}\n")]
     return yaml.safe_load(found)
 
 

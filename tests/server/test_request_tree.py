@@ -45,8 +45,17 @@ def test_levels_have_the_names_of_opentelemetry() -> None:
 
     rows = printed(a_request([], logs))
 
-    assert any("WARN  one" in row for row in rows)
-    assert any("ERROR two" in row for row in rows)
+    assert any(row.endswith("  one") and "WARN  " in row for row in rows)
+    assert any(row.endswith("  two") and "ERROR " in row for row in rows)
+
+
+def test_a_line_that_no_span_wrote_says_its_service_and_keeps_its_lines_together() -> None:
+    rows = printed(a_request([], [a_log("Traceback:\n  at a\n  at b")]))
+
+    first = next(number for number, row in enumerate(rows) if row.endswith("Traceback:"))
+    assert rows[first].split()[-2] != "INFO", "the service stands before the body"
+    assert [row.strip() for row in rows[first + 1 : first + 3]] == ["at a", "at b"]
+    assert all(row.startswith("           ") for row in rows[first + 1 : first + 3])
 
 
 def test_a_very_deep_tree_and_a_loop_of_parents_are_printed_whole() -> None:

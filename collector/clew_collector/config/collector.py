@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clew_collector.keys import KeyConfig
@@ -17,6 +18,11 @@ from clew_collector.receivers.tail.config import TailConfig
 from clew_collector.receivers.zipkin import ZipkinConfig
 from clew_collector.sinks.config import SinkConfig
 from clew_collector.spool import STORE
+
+
+def default_data() -> Path:
+    """Where data is kept if nobody says: a directory of the user's."""
+    return Path(platformdirs.user_data_dir("clew", appauthor=False))
 
 
 class _Section(BaseModel):
@@ -76,7 +82,9 @@ class TelemetryConfig(_Section):
 class CollectorConfig(_Section):
     """What `clew up` runs with. Sizes are in bytes, times in seconds."""
 
-    data: Path = Field(description="Where logs, spans and the spool are kept.")
+    data: Path = Field(
+        default_factory=default_data, description="Where logs, spans and the spool are kept; of the user, by default."
+    )
     receivers: ReceiversConfig = ReceiversConfig()
     processors: tuple[ProcessorConfig, ...] = Field(
         default=(),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
@@ -72,7 +73,7 @@ def _kinds(annotation: Any) -> list[str]:
     if origin in (Union, UnionType):
         kinds = [kind for each in get_args(annotation) if each is not type(None) for kind in _kinds(each)]
         return [" or ".join(dict.fromkeys(kinds))]
-    if origin in (tuple, list):
+    if origin in (tuple, list, frozenset):
         return [f"list of {' or '.join(_kinds(get_args(annotation)[0]))}"]
     if origin is dict or (origin is not None and issubclass(origin if isinstance(origin, type) else object, dict)):
         return ["names with values"]
@@ -86,9 +87,13 @@ def _kinds(annotation: Any) -> list[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "must be given"
+    if field.default_factory is not None and field.annotation is Path:
+        return ""  # it is another on each machine
     value = field.get_default(call_default_factory=True, validated_data={})
     if value is PydanticUndefined or value is None or isinstance(value, BaseModel) or value in ((), {}):
         return ""
+    if isinstance(value, frozenset):
+        return ", ".join(f"`{each}`" for each in sorted(value))
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -1,5 +1,6 @@
 """Trying processors on a file of records, without a collector."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import IO, Any
@@ -12,7 +13,7 @@ from clew_collector.json_form import Json, log_to_json, span_to_json
 from clew_collector.processors.base import Drop, open_connection
 from clew_collector.processors.config import Processors
 from clew_collector.stores.duckdb.rows import LOG_COLUMNS, SPAN_COLUMNS, log_of, span_of
-from clew_collector.wire.otlp.files import FilePayload, Refusal, read_payloads
+from clew_collector.wire.files import FilePayload, Refusal, read_payloads
 from clew_collector.wire.otlp.payload import decode
 from clew_collector.wire.otlp.select import SELECTS
 
@@ -35,7 +36,7 @@ class Trial:
         The file is as for `clew import`: a request a line, one JSON document, or protobuf; it must be seekable.
         """
         with open_connection() as connection:
-            for number, payload in enumerate(read_payloads(file)):
+            for number, payload in enumerate(read_payloads(file, now_ns=time.time_ns())):
                 if isinstance(payload, Refusal):
                     self._refused.append(payload)
                     continue

@@ -14,6 +14,7 @@ from clew_collector.config.yaml_file import load_config
 from clew_collector.errors import ConfigError
 from clew_collector.tls import TlsConfig, server_context
 from clew_server.commands.options import CONFIG_NAME, DEFAULT_DATA, found_config
+from clew_server.readers import check_installed
 
 app = typer.Typer(help="Check clew.yaml, show what it comes to, and say what can be in it.", no_args_is_help=True)
 
@@ -35,8 +36,10 @@ def check(file: AskedFile = None) -> None:
     path = found_config(file)
     if path is None:
         raise ConfigError(f"there is no {CONFIG_NAME} in {Path.cwd()}: name a file")
-    for tls in _certificates(_read(path)):
+    config = _read(path)
+    for tls in _certificates(config):
         server_context(tls)
+    check_installed(config)
     typer.echo(f"{path}: good")
 
 

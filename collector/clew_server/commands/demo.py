@@ -103,7 +103,7 @@ def demo(
         receivers__elastic_bulk__port=bulk_port,
         receivers__syslog__port=syslog_port,
     )
-    warehouse_log = shop_folder(data.absolute()) / "logs" / "warehouse.log"
+    warehouse_log = shop_folder(data.absolute()) / "logs" / "warehouse.log*"
     overrides["receivers"] = {
         **overrides.get("receivers", {}),
         "tail": [{"paths": [str(warehouse_log)], "service": "warehouse", "start_at": "beginning"}],

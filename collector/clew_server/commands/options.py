@@ -1,14 +1,16 @@
 """Options that several commands take."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import platformdirs
 import typer
 
+from clew_collector.config.collector import default_data
+from clew_collector.config.yaml_file import load_config
 from clew_server.running import find_running
 
-DEFAULT_DATA: Final = Path(platformdirs.user_data_dir("clew", appauthor=False))
+DEFAULT_DATA: Final = default_data()
 DEMO_DATA: Final = DEFAULT_DATA.with_name("clew-demo")
 
 AskedData = Annotated[
@@ -90,12 +92,13 @@ SyslogPort = Annotated[
 ]
 
 
+CONFIG_VARIABLE: Final = "CLEW_CONFIG"
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
         "-c",
-        envvar="CLEW_CONFIG",
+        envvar=CONFIG_VARIABLE,
         metavar="FILE",
         help="Settings; options that are given win over it.",
         show_default="clew.yaml in this directory, if there is one",
@@ -124,7 +127,11 @@ def overrides_of(**settings: object) -> dict[str, Any]:
 
 
 def asked_data(given: Path | None) -> Path:
-    """The data directory that a command is about: the given one, else that of a running `clew up` or `clew demo`."""
+    """The data directory that a command is about: the given one, else that of the clew.yaml that `clew up` would go by,
+    else that of a running `clew up` or `clew demo`. Raises `ConfigError` if the file cannot be read."""
     if given is not None:
         return given.absolute()
+    asked = os.environ.get(CONFIG_VARIABLE)
+    if (path := found_config(Path(asked) if asked else None)) is not None:
+        return load_config(path, environ=os.environ).data.absolute()
     return next((data for data in (DEFAULT_DATA, DEMO_DATA) if find_running(data) is not None), DEFAULT_DATA)

@@ -50,6 +50,8 @@ class Files:
     def _attach(self, connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
         path = str(self._paths[catalog]).replace("'", "''")
         connection.execute(f"ATTACH '{path}' AS {catalog} (STORAGE_VERSION 'latest')")
+        with suppress(OSError):
+            self._paths[catalog].chmod(0o600)
 
     def _attach_again(self, connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
         deadline_s = time.monotonic() + _TIMEOUT_S
