@@ -8,7 +8,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench soak clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,7 +19,7 @@ demo: $(VENV)/.demo ## run a shop of microservices with clew watching it
 test: $(VENV)/.dev ## run all checks and tests, with real servers
 	@$(BIN)/python -m tests.servers.setup
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.dev ## check style, types and what imports what
 	@$(BIN)/ruff format --check --quiet .
@@ -34,6 +34,10 @@ bench: $(VENV)/.bench ## measure against the peers and print the tables
 	@$(BIN)/python -m tests.servers.setup
 	@$(BIN)/python -m benchmarks
 
+soak: $(VENV)/.dev ## kill, fill and load the collector for CLEW_SOAK_MINUTES (30) and look at its memory
+	@$(BIN)/python -m tests.servers.setup
+	@$(BIN)/python -m tests.soak
+
 clean: ## remove what was set up here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -42,6 +46,7 @@ $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(BIN)/p
 	@echo "installing clew[$*] into $(VENV)"
 	@$(INSTALL) --editable '.[$*]'
 	@test $* != dev || $(INSTALL) uwsgi >/dev/null 2>&1 || echo "uWSGI does not install here: its tests are skipped"
+	@test $* != dev || $(INSTALL) --only-binary :all: 'atheris>=3,<4' >/dev/null 2>&1 || echo "atheris has no wheel for this: the fuzzers are skipped"
 	@touch $@
 
 $(BIN)/python:

@@ -80,7 +80,14 @@ ZIPKIN = Protocol(
     content_type="application/json",
     honest_body=b'[{"traceId": "000000000000abcd", "id": "000000000000abcd"}]',
 )
-PROTOCOLS = (OTLP, ZIPKIN)
+ELASTIC_BULK = Protocol(
+    name="_bulk",
+    address=address_of("bulk"),
+    path="/_bulk",
+    content_type="application/x-ndjson",
+    honest_body=b'{"create": {"_index": "logs"}}\n{"message": "honest"}\n',
+)
+PROTOCOLS = (OTLP, ZIPKIN, ELASTIC_BULK)
 COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,

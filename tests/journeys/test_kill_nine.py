@@ -1,7 +1,6 @@
 """Whatever is killed, whenever: each acknowledged record is there afterwards, exactly once."""
 
 import os
-import random
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from clew_server.listeners import ELASTIC_BULK, OTLP_GRPC, ZIPKIN
 from clew_server.serving import Collector
 from clew_server.sockets import Sockets
 from clew_server.supervisor import ChildSpec, Supervisor
+from tests.chance import seeded_chance
 from tests.journeys.killers import DONE, PASSAGE, POINT, POINTS
 from tests.journeys.senders import ElasticBulk, Load, OtlpGrpc, OtlpHttp, Sender, Zipkin
 from tests.server.configs import configured
@@ -122,7 +122,7 @@ PROTOCOLS: dict[str, Callable[[Collector], Sender]] = {
 def test_killed_at_random_again_and_again_nothing_acknowledged_is_lost_or_doubled(
     tmp_path: Path, protocol: str
 ) -> None:
-    chance = random.Random(7)
+    chance = seeded_chance()
     collector = Collector(config_for(tmp_path))
     over = threading.Event()
     killed: list[str] = []

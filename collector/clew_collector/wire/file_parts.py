@@ -1,6 +1,7 @@
 """Files in the parts that can be read for themselves: lines of JSON, one JSON document, or bytes; each also as gzip."""
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from typing import IO, Final, cast
 
@@ -56,10 +57,10 @@ def read_parts(file: IO[bytes]) -> Iterator[JsonPart | BinaryPart | Refusal]:
     """
     start = file.read(len(_GZIP_MAGIC))
     file.seek(0)
-    plain = gzip.GzipFile(fileobj=file) if start == _GZIP_MAGIC else file
+    plain = gzip.GzipFile(fileobj=file, mode="rb") if start == _GZIP_MAGIC else file
     try:
         yield from _read_plain(cast(IO[bytes], plain))
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, zlib.error, OSError) as error:
         yield Refusal(place="the rest of the file", reason=f"not whole gzip: {error}")
 
 

@@ -85,7 +85,11 @@ class ZipkinSpans(Gathered):
     def _add(self, document: Any, text: bytes) -> None:
         spans = _flat(document)
         is_v1 = any(map(_is_v1, spans))
-        self._spans += (decode_v1_json if is_v1 else decode_v2_json)(orjson.dumps(spans))
+        try:
+            written = orjson.dumps(spans)
+        except orjson.JSONEncodeError as error:  # it goes less deep than its parser
+            raise BadPayload("a span is nested too deeply") from error
+        self._spans += (decode_v1_json if is_v1 else decode_v2_json)(written)
 
     def _request(self) -> Message:
         return encode_export_request(self._spans, now_ns=self._now_ns)
@@ -133,15 +137,18 @@ class LogLines(Gathered):
 
 def is_zipkin(document: Any) -> bool:
     """Whether a JSON document is a span of Zipkin's, a list of them, or a list of traces."""
-    if isinstance(document, list):
-        return bool(document) and all(map(is_zipkin, document))
-    return isinstance(document, dict) and {"traceId", "id"} <= document.keys() <= _SPAN_FIELDS
+    spans = _flat(document)
+    return bool(spans) and all(map(_is_span, spans))
 
 
 def _flat(document: Any) -> list[Any]:
-    if not isinstance(document, list):
-        return [document]
-    return [span for item in document for span in _flat(item)]
+    """The spans in a document; what is nested deeper than a list of traces stays a list."""
+    traces = document if isinstance(document, list) else [document]
+    return [span for trace in traces for span in (trace if isinstance(trace, list) else [trace])]
+
+
+def _is_span(form: Any) -> bool:
+    return isinstance(form, dict) and {"traceId", "id"} <= form.keys() <= _SPAN_FIELDS
 
 
 def _is_v1(span: dict[str, Any]) -> bool:

@@ -9,6 +9,9 @@ from clew_collector.config import CollectorConfig
 from clew_collector.config.yaml_file import load_config
 from clew_collector.errors import ConfigError
 
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+"""Aliases of aliases, which stand for 86 million values."""
+
 
 def load(tmp_path: Path, text: str, *, environ: dict[str, str] | None = None, **how: Any) -> CollectorConfig:
     path = tmp_path / "clew.yaml"
@@ -93,6 +96,10 @@ def test_every_mistake_is_told_with_its_line_and_what_would_be_right(tmp_path: P
         ("data: a\ndata: b\n", "clew.yaml:2: data is there twice"),
         ("data: !!python/object:os.system x\n", "clew.yaml:1: cannot be read"),
         ("a: *nobody\n", "clew.yaml:1: not YAML"),
+        ("a: " + "[" * 500, "clew.yaml: nested too deeply"),
+        ("a: &a [*a]\n", "clew.yaml: nested too deeply"),
+        ("data: !!timestamp 9999\n", "clew.yaml:1: cannot be read"),
+        (LAUGHS, "clew.yaml:1: more than 100000 values"),
     ],
 )
 def test_what_is_no_configuration_is_told_in_one_line(tmp_path: Path, text: str, said: str) -> None:

@@ -1,5 +1,4 @@
 import asyncio
-import random
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from clew_collector.errors import ClewError, SpoolFull, StoreUnavailable
 from clew_collector.receivers.kafka.config import KafkaConfig
 from clew_collector.spool import Spool
 from clew_collector.wire.zipkin.proto3 import ListOfSpans
+from tests.chance import seeded_chance
 from tests.collector.otlp_builders import a_span, traces
 from tests.collector.receivers.kafka_topics import DEADLINE_S, Intake, Topic, a_message, bodies_in, eventually
 from tests.collector.zipkin_builders import a_span as a_zipkin_span
@@ -241,7 +241,7 @@ def test_two_collectors_share_a_topic_and_take_over_without_loss_or_doubles(kafk
 def test_killed_again_and_again_every_message_is_in_the_spool_exactly_once(kafka_url: str, tmp_path: Path) -> None:
     topic = Topic(kafka_url).made(partitions=3)
     config = KafkaConfig(brokers=(kafka_url,), topics={"logs": topic.name}, group_id=topic.name, member="the-only-one")
-    chance = random.Random(7)
+    chance = seeded_chance()
     messages, over, kills = 30_000, threading.Event(), 0
 
     def send() -> None:

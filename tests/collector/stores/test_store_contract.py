@@ -214,12 +214,15 @@ def test_ids_of_zeroes_or_of_a_wrong_length_are_no_ids(embedded: DuckDBStore, st
 def test_times_beyond_what_fits_are_kept_as_the_last_moment(embedded: DuckDBStore, store_of: StoreOf) -> None:
     span = a_span(correlation_id="late", start_ns=0)
     span.start_time_unix_nano = span.end_time_unix_nano = 2**64 - 1
-    store_all(embedded, traces(span))
+    log = a_log("late")
+    log.time_unix_nano = 2**64 - 1
+    store_all(embedded, traces(span), logs(log))
 
     store = store_of(embedded)
 
     assert ids(store.search_requests(RequestQuery())) == ["late"]
     assert store.request("late") is not None
+    assert [log.body for log in store.search_logs(LogQuery()).items] == ["late"]
 
 
 def test_requests_are_listed_newest_first_in_pages_without_gap_or_repeat(

@@ -120,6 +120,29 @@ def test_a_bad_line_is_refused_by_itself() -> None:
     assert "no message, time or level" in refused[1].reason
 
 
+def test_lines_that_are_nested_too_deeply_are_refused_by_themselves() -> None:
+    deep = b"[" * 400 + b"]" * 400
+    lines = (
+        b"[" * 900 + b"]" * 900,
+        b'{"traceId": "a", "id": "a", "tags": {"k": %b}}' % deep,
+        b'{"traceID": "a", "spans": [{"spanID": "a", "process": {"x": %b}}]}' % deep,
+    )
+
+    payloads, refused = read_bytes(b"\n".join([*lines, json.dumps(LOG_LINE).encode()]))
+
+    assert told(payloads) == [("JSON log lines", "logs", 1)]
+    assert [refusal.place for refusal in refused] == ["line 1", "line 2", "line 3"]
+
+
+def test_a_gzip_file_that_is_damaged_within_is_refused() -> None:
+    header = gzip.compress(b"")[:10]
+
+    payloads, [refusal] = read_bytes(header + b"\xff" * 50)
+
+    assert payloads == []
+    assert refusal.reason.startswith("not whole gzip")
+
+
 def test_formats_may_take_turns() -> None:
     otlp = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "one"}}]}]}]}
 

@@ -3,6 +3,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,6 +147,14 @@ def test_ids_of_64_bits_have_zeroes_before_them() -> None:
 def test_a_bad_id_is_refused_by_its_place() -> None:
     with pytest.raises(BadPayload, match=r"document.data\[0\].spans\[0\].spanID must be 1 to 16 hex digits"):
         decoded(spanID="span-1")
+
+
+def test_what_is_nested_too_deeply_is_refused_or_left_out() -> None:
+    deep = orjson.loads("[" * 990 + "]" * 990)
+
+    assert attributes_of(decoded(warnings=[deep, "clock skew"])) == {"jaeger.warnings": ["clock skew"]}
+    with pytest.raises(BadPayload, match=r"spans\[0\].tags: a value is nested too deeply"):
+        decoded(tags=[tag("k", deep)])
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,12 @@ def test_an_event_of_opentelemetrys_exporters_gets_its_attributes_back(text: str
     assert (event.name, attributes_of(event)) == ("exception", {"exception.type": "ValueError", "n": "1"})
 
 
-@pytest.mark.parametrize("text", ['{"a": 1}', '{"a": {}, "b": {}}', '"quoted"', "{broken", "{}", '{"a"}', "[]", ""])
+DEEP = '{"a": {"b": ' + "[" * 300 + "]" * 300 + "}}"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1}', '{"a": {}, "b": {}}', '"quoted"', "{broken", "{}", '{"a"}', "[]", "", DEEP]
+)
 def test_any_other_annotation_is_an_events_name(text: str) -> None:
     [event] = converted(annotations=[{"timestamp": T0_US, "value": text}]).events
 

@@ -185,7 +185,7 @@ def _status_pattern(status: str) -> str:
 def _cursor(cursor: str | None) -> tuple[int, str]:
     """Time and tie-breaker of the last item of the page before; records of one time may fall on two pages."""
     if cursor is None:
-        return _LATEST_NS - 1, ""
+        return _LATEST_NS, ""
     time_ns, _, tie = cursor.partition(":")
     if not time_ns.isdecimal() or len(time_ns) > 19 or not tie:
         raise BadQuery(f"cursor must be the `next` of an earlier answer, got {cursor!r}")

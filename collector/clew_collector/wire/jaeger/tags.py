@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from clew_collector.errors import BadPayload
 from clew_collector.model import Value
 from clew_collector.wire.zipkin.json_fields import JsonObject
 
@@ -20,7 +21,12 @@ _INT64 = range(-(2**63), 2**63)
 
 def read_tags(owner: JsonObject, name: str) -> Tags:
     """The tags in a field of an object. Raises `BadPayload` if they are no list of objects with keys."""
-    return {tag.needed_text("key"): _value(tag.form.get("type"), tag.form.get("value")) for tag in owner.objects(name)}
+    try:
+        return {
+            tag.needed_text("key"): _value(tag.form.get("type"), tag.form.get("value")) for tag in owner.objects(name)
+        }
+    except RecursionError as error:
+        raise BadPayload(f"{owner.where}.{name}: a value is nested too deeply") from error
 
 
 def add_attributes(attributes: RepeatedCompositeFieldContainer[KeyValue], tags: Mapping[str, Value]) -> None:

@@ -82,7 +82,10 @@ class _Request:
         _fill(scope.spans.add(), form, tags, trace_id=trace_id)
 
     def _scope(self, process: JsonObject, name: str, version: str) -> ScopeSpans:
-        key = orjson.dumps(process.form, option=orjson.OPT_SORT_KEYS)
+        try:
+            key = orjson.dumps(process.form, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError as error:
+            raise BadPayload(f"{process.where} is nested too deeply") from error
         scope = self._scopes.get((key, name, version))
         if scope is None:
             scope = self._scopes[key, name, version] = self._resource(key, process).scope_spans.add()
@@ -120,8 +123,8 @@ def _fill(span: Span, form: JsonObject, tags: Tags, *, trace_id: bytes) -> None:
     _set_status(span, tags)
     _set_references(span, form)
     warnings = form.form.get("warnings")
-    if isinstance(warnings, list) and warnings:
-        tags[WARNINGS] = [str(warning) for warning in warnings]
+    if isinstance(warnings, list) and (texts := [text for text in warnings if isinstance(text, str)]):
+        tags[WARNINGS] = texts  # type: ignore[assignment]
     add_attributes(span.attributes, tags)
     for log in form.objects("logs"):
         _add_event(span, log)

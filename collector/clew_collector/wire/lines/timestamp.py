@@ -34,7 +34,7 @@ _UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (2**63, 1))
 def leading_time_ns(text: str, reading: Reading) -> tuple[int, int] | None:
     """The time that a text begins with, in nanoseconds since the epoch, and where it ends; brackets are part of it.
 
-    `None` if there is none, or one before 1970 or after 2262.
+    `None` if there is none, or one before 1970 or after 2262; its first moment, 0, is none either, as in OTLP.
     """
     if (iso := _iso(text)) is not None:
         return _stamp(_second(iso[1], iso[4], reading.zone), iso[3], iso.end())
@@ -67,7 +67,7 @@ def _stamp(second: int | None, fraction: str | None, end: int) -> tuple[int, int
     if second is None:
         return None
     time_ns = second * 10**9 + (int(fraction[:9].ljust(9, "0")) if fraction else 0)
-    return (time_ns, end) if time_ns <= _MAX_TIME_NS else None
+    return (time_ns, end) if 0 < time_ns <= _MAX_TIME_NS else None
 
 
 def _date(year: str, month: str, day: str, clock: str) -> str:
@@ -110,4 +110,4 @@ def _epoch_ns(text: str) -> int | None:
     if unit_ns is None:
         return None
     time_ns = number * unit_ns + int(fraction[:9].ljust(9, "0") or 0) * unit_ns // 10**9
-    return time_ns if time_ns <= _MAX_TIME_NS else None
+    return time_ns if 0 < time_ns <= _MAX_TIME_NS else None

@@ -8,6 +8,8 @@ CUT: Final = "rest of a line over the limit"
 HALF: Final = "half a frame at the end of a connection"
 
 _END_BYTES: Final = b"\r\n\0"
+_START_BYTES: Final = len(b"99999999 <191>")
+"""The longest beginning of a frame by which one is known."""
 
 _count = re.compile(rb"([1-9]\d{0,7}) ").match
 _counted_message = re.compile(rb"[1-9]\d{0,7} <").match
@@ -30,6 +32,7 @@ class Frames:
         self._max_bytes = max_bytes
         self._drop = drop
         self._rest = b""
+        self._searched_bytes = 0
         self._is_counted: bool | None = None
         self._line_end = b""
         self._skip_bytes = 0
@@ -112,10 +115,13 @@ class Frames:
         """Where the bytes end that are no frame; `None` if that cannot be known yet."""
         if _may_become_count(self._rest, at) is not None:
             return None
-        found = _next_frame(self._rest, at + 1)
+        # What comes byte by byte is searched once, not once a byte.
+        found = _next_frame(self._rest, at + max(1, self._searched_bytes))
+        is_over = len(self._rest) - at > self._max_bytes
+        self._searched_bytes = 0 if found or is_over else len(self._rest) - at - _START_BYTES
         if found is not None:
             return found.start()
-        return len(self._rest) if len(self._rest) - at > self._max_bytes else None
+        return len(self._rest) if is_over else None
 
     def _within_limit(self, line: bytes) -> bytes:
         if len(line) > self._max_bytes:

@@ -30,7 +30,8 @@ class Stamp:
 
 
 def leading_time(text: str, *, at: int = 0, received_ns: int, zone: tzinfo | None = None) -> Stamp | None:
-    """The timestamp at a place of a text; `None` if there is none, or one before 1970 or after 2262.
+    """The timestamp at a place of a text; `None` if there is none, or one before 1970 or after
+    2262; its first moment is none either, as in OTLP.
 
     A time without a zone is one of `zone`, that of this machine if it is not given. One without a year is in the year
     that brings it nearest to when it was received: a line of December may come in January, and a clock may be ahead.
@@ -73,7 +74,7 @@ def _times_ns(
         except (ValueError, OverflowError, OSError):
             continue
         time_ns = (since.days * 86_400 + since.seconds + leap_s) * 10**9 + fraction_ns
-        if 0 <= time_ns <= _MAX_TIME_NS:
+        if 0 < time_ns <= _MAX_TIME_NS:
             times_ns.append(time_ns)
     return times_ns
 

@@ -1,7 +1,6 @@
 """Killed at any moment, again and again, while files are written and rotated: each line is there exactly once."""
 
 import os
-import random
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from clew_collector.spool import Spool
+from tests.chance import seeded_chance
 
 LINES = 30_000
 ROTATED_EVERY = 2_000
@@ -49,7 +49,7 @@ def records_in(spool: Path) -> int:
 
 
 def test_killed_again_and_again_no_line_is_lost_or_doubled(tmp_path: Path) -> None:
-    chance = random.Random(7)
+    chance = seeded_chance()
     folder, spool, over = tmp_path / "logs", tmp_path / "spool.sqlite", threading.Event()
     folder.mkdir()
     Spool(spool).close()

@@ -1,5 +1,7 @@
 """A connection's bytes become the messages that were sent, however the network cuts them."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,3 +122,14 @@ def test_no_bytes_make_it_fail_or_keep_more_than_it_may(chunks: list[bytes]) -> 
     messages = [message for chunk in chunks for message in frames.feed(chunk)] + frames.end()
 
     assert all(0 < len(message) <= LIMIT for message in messages)
+
+
+def test_bytes_that_come_one_by_one_after_a_wrong_count_are_looked_at_once() -> None:
+    frames = Frames(max_bytes=64 << 10, drop=lambda _: None)
+    frames.feed(b"5 <1>ab")
+    started_s = time.thread_time()
+
+    for _ in range(60_000):
+        frames.feed(b"1")
+
+    assert time.thread_time() - started_s < 5  # it took 40 s
