@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from clew_collector.config import CollectorConfig
-from clew_collector.errors import ConfigError
 from clew_collector.group_commit import GroupCommit
 from clew_collector.receivers.tail import TailReceiver
+from clew_server.packages import check_installed
 
 
 def readers(
@@ -38,12 +37,6 @@ def reader_lines(config: CollectorConfig, *, width: int) -> list[str]:
         for kafka in config.receivers.kafka
     ]
     return files + topics
-
-
-def check_installed(config: CollectorConfig) -> None:
-    """Raise `ConfigError` if a receiver needs a package that is not here."""
-    if config.receivers.kafka and find_spec("confluent_kafka") is None:
-        raise ConfigError("receivers.kafka needs a package more: pip install 'clew[kafka]'")
 
 
 def _of(receiver: str, checkpoints: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from clew_collector.sinks.base import Sink
 from clew_collector.sinks.config import SinkConfig, bounds_of, make_sink, signals_of
 from clew_collector.sinks.shipping import Shipping
 from clew_collector.spool import STORE, Spool
+from clew_server.packages import check_installed
 
 
 def register_readers(config: CollectorConfig, spool: Spool) -> None:
@@ -25,6 +26,7 @@ class RunningSinks:
     def __init__(self, config: CollectorConfig, stopping: threading.Event) -> None:
         self._sinks: list[Sink] = []
         self.shipments: list[Shipping] = []
+        check_installed(config)
         for sink_config in config.sinks:
             sink = make_sink(sink_config, origin=_origin(config))
             self._sinks.append(sink)

@@ -322,4 +322,4 @@ def _random_name() -> str:
 
 def _series(payload: Payload, source: str, *, outcome: str) -> dict[Series, int]:
     services = payload.services or {"": payload.records}
-    return {Series(outcome, payload.signal, "", source, service): count for service, count in services.items()}
+    return {Series(outcome, payload.signal, "", source, service): count for service, count in services.items() if count}

@@ -14,7 +14,7 @@ from clew_collector.config.yaml_file import load_config
 from clew_collector.errors import ConfigError
 from clew_collector.tls import TlsConfig, server_context
 from clew_server.commands.options import CONFIG_NAME, DEFAULT_DATA, found_config
-from clew_server.readers import check_installed
+from clew_server.packages import check_installed
 
 app = typer.Typer(help="Check clew.yaml, show what it comes to, and say what can be in it.", no_args_is_help=True)
 
