@@ -389,7 +389,6 @@ class TestFollowing:
             {None: None, 17: "x", ("a", "b"): "c", "traceparent": object()},
             {"\udcff": "\udcff", "traceparent": "\udcff", "X-Request-ID": "\udcff"},
         ],
-        ids=repr,
     )
     def test_headers_of_any_type_do_no_harm(self, exported: FakeCollector, headers: Any) -> None:
         assert by_following(headers)["correlation_id"]

@@ -110,6 +110,7 @@ def test_without_a_running_demo_nothing_is_planted_and_all_is_listed(tmp_path: P
         ("--redis", "localhost:6379", "--redis must be a URL that begins with redis://"),
         ("--redis", f"redis://127.0.0.1:{free_port()}", "--redis: nothing answers at 127.0.0.1:"),
     ],
+    ids=["scheme", "no URL", "nobody there"],
 )
 def test_a_server_that_cannot_be_used_is_said_at_once(tmp_path: Path, flag: str, url: str, said: str) -> None:
     done = clew("demo", "--data", str(tmp_path), flag, url)

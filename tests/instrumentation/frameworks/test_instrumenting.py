@@ -31,7 +31,7 @@ def test_djangos_applications_come_back_wrapped() -> None:
     assert type(clew.instrument(django_site.asgi())) is ClewMiddleware
 
 
-@pytest.mark.parametrize("app", [object(), print, None, Flask], ids=str)
+@pytest.mark.parametrize("app", [object(), print, None, Flask], ids=["object", "function", "none", "class"])
 def test_what_is_no_app_is_refused_with_what_to_do(app: Any) -> None:
     with pytest.raises(TypeError, match=r"wrap others in clew.ClewMiddleware \(ASGI\) or clew.ClewWSGIMiddleware"):
         clew.instrument(app)
