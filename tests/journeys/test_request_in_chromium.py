@@ -44,7 +44,8 @@ def whole(demo: Demo, id: str) -> dict[str, Any]:
 
     def is_whole(form: dict[str, Any]) -> bool:
         names = {span["name"] for span in form["spans"]}
-        return LAST_SPAN in names and [*map(service_of, roots_of(form))] == ["gateway"]
+        wrote = {log["service"] for log in form.get("logs", ())}
+        return LAST_SPAN in names and [*map(service_of, roots_of(form))] == ["gateway"] and set(SERVICES) <= wrote
 
     return demo.running.wait_for(lambda: form_of(demo, id), is_whole, timeout_s=40)
 

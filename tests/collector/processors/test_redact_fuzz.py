@@ -42,7 +42,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
 AROUND = st.text(st.sampled_from(" \n\t'\"\\%:;,()[]{}ñ☃\U0001f9f6\x00\x01"), max_size=5)
 HARMLESS_TEXTS = st.text(st.sampled_from("abc XYZ019 '\"\\%:,;{}[]\n\x00é☃\U0001f9f6"), max_size=12)
 HARMLESS: st.SearchStrategy[Any] = st.recursive(
-    HARMLESS_TEXTS | st.booleans() | st.integers(-(2**63), 2**33) | st.floats(allow_nan=False) | st.binary(max_size=9),
+    HARMLESS_TEXTS
+    | st.booleans()
+    | st.integers(-(2**33), 2**33)
+    | st.floats(allow_nan=False, width=16)
+    | st.binary(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
     max_leaves=6,
 )

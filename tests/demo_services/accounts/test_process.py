@@ -15,6 +15,8 @@ from tests.demo_services.neighbours.processes import TRACE_ID, RunningService, r
 from tests.instrumentation.fake_collector import FakeCollector, running_collector
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 PURCHASE = {"order_id": "o-1", "user": "ada", "total_cents": 4_250}
 STOP_TIMEOUT_S = 3
 

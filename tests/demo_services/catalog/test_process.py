@@ -17,6 +17,8 @@ from tests.demo_services.neighbours.zipkin_sink import ZipkinSink
 from tests.instrumentation.fake_collector import FakeCollector, running_collector, value_of
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("callers_have_no_clew")
+
 INSTANCES = ("catalog", "catalog-2")
 STOP_TIMEOUT_S = 3
 PAGE = "GET /products/{product_id}"
