@@ -22,9 +22,9 @@ from benchmarks.ingest.huge_request import SPANS, Looked, huge_request, looking_
 from benchmarks.ingest.load import CACHE, CONNECTIONS, RECORDS, Load
 from benchmarks.ingest.paced import send_paced
 from benchmarks.ingest.rounds import ROUNDS, Rounds, measure_rounds, without_preparation
-from benchmarks.ingest.servers import target_of
+from benchmarks.ingest.servers import quiet_clew, target_of
 from benchmarks.table import print_table
-from tests.server.running_clew import RunningClew, clew_up
+from tests.server.running_clew import RunningClew
 
 WANTED_PER_S: Final = 250_000
 WANTED_P99_MS: Final = 50
@@ -148,5 +148,5 @@ def _stored(running: RunningClew, what: str) -> int:
 
 @contextmanager
 def _running() -> Iterator[RunningClew]:
-    with tempfile.TemporaryDirectory(dir=CACHE) as data, clew_up(Path(data)) as running:
+    with tempfile.TemporaryDirectory(dir=CACHE) as data, quiet_clew(Path(data)) as running:
         yield running

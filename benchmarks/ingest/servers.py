@@ -29,11 +29,20 @@ def clew(load: Load, signal: Signal, *, protocol: Literal["http", "grpc"]) -> It
 
     def measure() -> Sent:
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            with clew_up(Path(folder)) as running:
+            with quiet_clew(Path(folder)) as running:
                 sent = load.send(signal, target_of(running, signal, protocol=protocol))
             return replace(sent, bytes_a_record=(Path(folder) / FILES[signal]).stat().st_size / sent.acked)
 
     yield measure
+
+
+@contextmanager
+def quiet_clew(data: Path) -> Iterator[RunningClew]:
+    """`clew up` that keeps nothing but what is sent: its own lines would be counted."""
+    config = data / "clew.yaml"
+    config.write_text("telemetry: {observe_itself: false}\n")
+    with clew_up(data, "--config", str(config)) as running:
+        yield running
 
 
 def target_of(running: RunningClew, signal: Signal, *, protocol: Literal["http", "grpc"] = "http") -> Target:

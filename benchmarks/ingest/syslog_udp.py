@@ -18,9 +18,9 @@ from typing import Final
 
 from benchmarks.ingest.load import CACHE
 from benchmarks.ingest.rounds import ROUNDS, Measure, Rounds, System, measure_rounds
+from benchmarks.ingest.servers import quiet_clew
 from benchmarks.table import print_table
 from clew_collector.receivers.syslog import RECEIVE_BUFFER_BYTES
-from tests.server.running_clew import clew_up
 from tests.servers import rsyslog
 
 LINES_PER_S: Final = 20_000
@@ -77,7 +77,7 @@ def _print(rounds: Rounds[Arrived]) -> None:
 @contextmanager
 def _clew() -> Iterator[Measure[Arrived]]:
     def measure() -> Arrived:
-        with tempfile.TemporaryDirectory(dir=CACHE) as data, clew_up(Path(data)) as running:
+        with tempfile.TemporaryDirectory(dir=CACHE) as data, quiet_clew(Path(data)) as running:
             return _send(running.syslog_address, partial(_stored, running.dashboard_url))
 
     yield measure

@@ -62,7 +62,7 @@ class SpoolConfig(_Section):
 class StoreConfig(_Section):
     """`store`: the embedded store."""
 
-    memory_bytes: int = Field(default=384 << 20, ge=128 << 20, description="What DuckDB may take.")
+    memory_bytes: int = Field(default=256 << 20, ge=128 << 20, description="What DuckDB may take.")
 
 
 class DashboardConfig(_Section):
