@@ -6,7 +6,6 @@ disk, then answered.
 
 import asyncio
 import itertools
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -18,7 +17,7 @@ from pydantic import Field
 from clew_collector.errors import ClewError, PayloadTooLarge, SpoolFull, StoreUnavailable
 from clew_collector.listening import ListenConfig
 from clew_collector.model import record
-from clew_collector.payload import Payload, payload_of
+from clew_collector.payload import OwnDigests, Payload, payload_of
 from clew_collector.receivers.answering import (
     Answer,
     Count,
@@ -93,9 +92,8 @@ class ElasticBulkReceiver:
         self._max_body_bytes = max_body_bytes
         self._ids_in_text = ids_in_text
         self._clock_ns = clock_ns
-        self._run = os.urandom(8)
-        # Several threads draw from these two at once: `count` is made in C, a generator would not bear it.
-        self._payload_numbers = itertools.count()
+        self._digests = OwnDigests()
+        # Several threads draw from it at once: `count` is made in C, a generator would not bear it.
         self._document_numbers = itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,9 +171,9 @@ class ElasticBulkReceiver:
 
     def _take(self, actions: list[Action], received_ns: int) -> tuple[Payload, Taken]:
         request = DocumentsRequest(received_ns=received_ns, ids_in_text=self._ids_in_text)
-        taken = take_documents(actions, request, run=self._run.hex(), numbers=self._document_numbers)
+        taken = take_documents(actions, request, run=self._digests.run.hex(), numbers=self._document_numbers)
         # No other payload has these 16 bytes: those of OTLP payloads are hashes.
-        digest = self._run + next(self._payload_numbers).to_bytes(8, "big")
+        digest = self._digests.next()
         return payload_of("logs", request.message, digest=digest), taken
 
     def _refusal(self, error: ClewError) -> _Reply:

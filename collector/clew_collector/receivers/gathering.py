@@ -1,8 +1,6 @@
 """Many lines in one payload, for senders that do not wait for an answer."""
 
 import asyncio
-import itertools
-import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -11,7 +9,7 @@ from typing import Final, Literal, Self
 import structlog
 
 from clew_collector.errors import ClewError, SpoolFull
-from clew_collector.payload import Payload, payload_of
+from clew_collector.payload import OwnDigests, Payload, payload_of
 from clew_collector.wire.syslog.otlp import LogsRequest, ReceivedLine
 
 ENOUGH_RECORDS: Final = 1_000
@@ -68,8 +66,7 @@ class Gathering:
         self._wake = asyncio.Event()
         self._enough = asyncio.Event()
         self._delivering: asyncio.Task[None] | None = None
-        self._run = os.urandom(8)
-        self._numbers = itertools.count()
+        self._digests = OwnDigests()
 
     async def __aenter__(self) -> Self:
         self._delivering = asyncio.create_task(self._deliver_all(), name="gathering")
@@ -119,7 +116,7 @@ class Gathering:
                 size += sum(len(line.data) + _LINE_OVERHEAD_BYTES for line in lines)
                 request.add(lines)
                 await asyncio.sleep(0)
-            await self._keep(payload_of("logs", request.message, digest=self._new_digest()))
+            await self._keep(payload_of("logs", request.message, digest=self._digests.next()))
         except Exception:
             log.exception("lines dropped", lines=taken)
             self._drop("error", taken)
@@ -139,7 +136,3 @@ class Gathering:
                     self._drop("spool full" if isinstance(error, SpoolFull) else "disk", payload.records)
                     return
             await asyncio.sleep(_RETRY_S)
-
-    def _new_digest(self) -> bytes:
-        """16 bytes that no other payload has: those of OTLP payloads are hashes."""
-        return self._run + next(self._numbers).to_bytes(8, "big")

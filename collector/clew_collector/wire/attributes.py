@@ -31,6 +31,28 @@ class ValueType(IntEnum):
     """Base64 of each entry's key and of its `AnyValue`, with a colon between and a comma after it."""
 
 
+def fill_value(target: AnyValue, value: Value) -> None:
+    """Write a value into an OTLP one, with its type; `None` leaves it without a value."""
+    if isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, int):
+        target.int_value = value
+    elif isinstance(value, float):
+        target.double_value = value
+    elif isinstance(value, bytes):
+        target.bytes_value = value
+    elif isinstance(value, list):
+        target.array_value.SetInParent()
+        for item in value:
+            fill_value(target.array_value.values.add(), item)
+    elif isinstance(value, dict):
+        target.kvlist_value.SetInParent()
+        for key, item in value.items():
+            fill_value(target.kvlist_value.values.add(key=key).value, item)
+
+
 def decode_attributes(
     keys: Sequence[str] | None, texts: Sequence[str] | None, types: Sequence[int] | None
 ) -> Attributes:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from typer.models import OptionInfo
 
 from clew_collector.config.collector import default_data
 from clew_collector.config.yaml_file import load_config
@@ -24,71 +25,32 @@ AskedData = Annotated[
         file_okay=False,
     ),
 ]
-DashboardPort = Annotated[
-    int | None,
-    typer.Option(
-        "--port",
-        min=0,
-        max=65535,
-        metavar="PORT",
-        help="Port of the dashboard; 0 takes a free one.",
-        show_default="8840",
-    ),
-]
-OtlpPort = Annotated[
-    int | None,
-    typer.Option(
-        "--otlp-port",
-        min=0,
-        max=65535,
-        metavar="PORT",
-        help="Port of OTLP over HTTP; 0 takes a free one.",
-        show_default="4318",
-    ),
-]
-GrpcPort = Annotated[
-    int | None,
-    typer.Option(
-        "--grpc-port",
-        min=0,
-        max=65535,
-        metavar="PORT",
-        help="Port of OTLP over gRPC; 0 takes a free one.",
-        show_default="4317 if it is free",
-    ),
-]
+
+
+def _port(flag: str, what: str, *, default: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(
+        flag, min=0, max=65535, metavar="PORT", help=f"{what}; 0 takes a free one.", show_default=default
+    )
+    return option
+
+
+DashboardPort = Annotated[int | None, _port("--port", "Port of the dashboard", default="8840")]
+OtlpPort = Annotated[int | None, _port("--otlp-port", "Port of OTLP over HTTP", default="4318")]
+GrpcPort = Annotated[int | None, _port("--grpc-port", "Port of OTLP over gRPC", default="4317 if it is free")]
 BulkPort = Annotated[
     int | None,
-    typer.Option(
+    _port(
         "--bulk-port",
-        min=0,
-        max=65535,
-        metavar="PORT",
-        help="Port on which documents are taken as by Elasticsearch's _bulk; 0 takes a free one.",
-        show_default="9201 if it is free",
+        "Port on which documents are taken as by Elasticsearch's _bulk",
+        default="9201 if it is free",
     ),
 ]
 ZipkinPort = Annotated[
-    int | None,
-    typer.Option(
-        "--zipkin-port",
-        min=0,
-        max=65535,
-        metavar="PORT",
-        help="Port on which Zipkin spans are taken; 0 takes a free one.",
-        show_default="9411 if it is free",
-    ),
+    int | None, _port("--zipkin-port", "Port on which Zipkin spans are taken", default="9411 if it is free")
 ]
 SyslogPort = Annotated[
     int | None,
-    typer.Option(
-        "--syslog-port",
-        min=0,
-        max=65535,
-        metavar="PORT",
-        help="Port on which syslog is taken, UDP and TCP; 0 takes a free one.",
-        show_default="5514 if it is free",
-    ),
+    _port("--syslog-port", "Port on which syslog is taken, UDP and TCP", default="5514 if it is free"),
 ]
 
 

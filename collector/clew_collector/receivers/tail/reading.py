@@ -1,7 +1,5 @@
 """New lines of all files as payloads, with how far the files have then been read."""
 
-import itertools
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
@@ -10,7 +8,7 @@ from typing import Final
 import structlog
 
 from clew_collector.model import record
-from clew_collector.payload import Payload, payload_of
+from clew_collector.payload import OwnDigests, Payload, payload_of
 from clew_collector.receivers.tail.checkpoint import base_name
 from clew_collector.receivers.tail.followed import FollowedFile, Pace
 from clew_collector.receivers.tail.follower import Follower
@@ -44,8 +42,7 @@ class Reader:
         self._clock_ns = clock_ns
         self._found_s = float("-inf")
         self._turn = 0
-        self._run = os.urandom(8)
-        self._numbers = itertools.count()
+        self._digests = OwnDigests()
 
     def next_batch(self, now_s: float) -> Batch:
         """What has been written since, up to a bound; a payload without records has checkpoints only."""
@@ -66,7 +63,7 @@ class Reader:
         self._follower.unsaved.clear()
         payload = None
         if checkpoints:
-            digest = self._run + next(self._numbers).to_bytes(8, "big")  # equal lines are all kept
+            digest = self._digests.next()  # equal lines are all kept
             payload = payload_of("logs", request.message, digest=digest, checkpoints=checkpoints)
         is_more = any(file.has_more for file in self._follower.files.values())
         return Batch(payload=payload, cut_lines=cut_lines, is_more=is_more)

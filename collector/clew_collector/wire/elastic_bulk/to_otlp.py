@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import orjson
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
 from clew import fields as names
+from clew_collector.wire.attributes import fill_value
 from clew_collector.wire.elastic_bulk.document import decode_document, flatten, too_deep
 from clew_collector.wire.elastic_bulk.field_ids import IdFields
 from clew_collector.wire.lines.ids import ids_of_fields
@@ -92,7 +93,7 @@ class DocumentsRequest:
         log.time_unix_nano = self._take_time(fields) or 0
         body = _take_body(fields)
         if body is not None:
-            _set(log.body, body)
+            fill_value(log.body, body)
         _take_level(log, fields)
         self._take_ids(log, fields, body)
         fields[INDEX] = index
@@ -166,24 +167,4 @@ def _set_all(attributes: Any, fields: Mapping[str, Any]) -> None:
         if type(value) is str:
             target.value.string_value = value
         else:
-            _set(target.value, value)
-
-
-def _set(target: AnyValue, value: Any) -> None:
-    kind = type(value)
-    if kind is str:
-        target.string_value = value
-    elif kind is bool:
-        target.bool_value = value
-    elif kind is int:
-        target.int_value = value
-    elif kind is float:
-        target.double_value = value
-    elif kind is list:
-        target.array_value.SetInParent()
-        for item in value:
-            _set(target.array_value.values.add(), item)
-    elif kind is dict:
-        target.kvlist_value.SetInParent()
-        for key, item in value.items():
-            _set(target.kvlist_value.values.add(key=key).value, item)
+            fill_value(target.value, value)

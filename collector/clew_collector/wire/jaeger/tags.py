@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from clew_collector.errors import BadPayload
 from clew_collector.model import Value
+from clew_collector.wire.attributes import fill_value
 from clew_collector.wire.zipkin.json_fields import JsonObject
 
 Tags = dict[str, Value]
@@ -32,7 +33,7 @@ def read_tags(owner: JsonObject, name: str) -> Tags:
 def add_attributes(attributes: RepeatedCompositeFieldContainer[KeyValue], tags: Mapping[str, Value]) -> None:
     """Write tags as attributes, each with its type."""
     for key, value in tags.items():
-        _fill(attributes.add(key=key).value, value)
+        fill_value(attributes.add(key=key).value, value)
 
 
 def _value(type_: Any, value: Any) -> Value:
@@ -53,20 +54,3 @@ def _value(type_: Any, value: Any) -> Value:
     if type_ == "bool" and text in ("true", "false"):
         return text == "true"
     return value if type_ is None and isinstance(value, bool | float) else text
-
-
-def _fill(target: AnyValue, value: Value) -> None:
-    if isinstance(value, bool):
-        target.bool_value = value
-    elif isinstance(value, int):
-        target.int_value = value
-    elif isinstance(value, float):
-        target.double_value = value
-    elif isinstance(value, bytes):
-        target.bytes_value = value
-    elif isinstance(value, list):
-        target.array_value.SetInParent()
-        for item in value:
-            _fill(target.array_value.values.add(), item)
-    else:
-        target.string_value = str(value)

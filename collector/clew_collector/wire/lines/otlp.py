@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
 from clew.fields import CORRELATION_ID, SERVICE_NAME
-from clew_collector.model import Value, record
+from clew_collector.model import record
+from clew_collector.wire.attributes import fill_value
 from clew_collector.wire.lines.line import DecodedLine
 
 FILE_PATH: Final = "log.file.path"
@@ -53,7 +53,7 @@ class LinesRequest:
             if type(value) is str:
                 _set_text(log, key, value)
             else:
-                _fill(log.attributes.add(key=key).value, value)
+                fill_value(log.attributes.add(key=key).value, value)
 
     def _scope(self, line: DecodedLine, origin: Origin) -> ScopeLogs:
         key = (line.service or origin.service, line.logger or SCOPE, id(origin.attributes))
@@ -70,23 +70,3 @@ class LinesRequest:
 
 def _set_text(log: LogRecord, key: str, value: str) -> None:
     log.attributes.add(key=key).value.string_value = value
-
-
-def _fill(target: AnyValue, value: Value) -> None:
-    if isinstance(value, str):
-        target.string_value = value
-    elif isinstance(value, bool):
-        target.bool_value = value
-    elif isinstance(value, int):
-        target.int_value = value
-    elif isinstance(value, float):
-        target.double_value = value
-    elif isinstance(value, list):
-        target.array_value.SetInParent()
-        for item in value:
-            _fill(target.array_value.values.add(), item)
-    elif isinstance(value, dict):
-        target.kvlist_value.SetInParent()
-        for key, item in value.items():
-            entry: KeyValue = target.kvlist_value.values.add(key=key)
-            _fill(entry.value, item)
