@@ -66,17 +66,24 @@ class WatchedShop:
         with ThreadPoolExecutor(times) as pool:
             return [found.result() for found in [pool.submit(act) for _ in range(times)]]
 
-    def stored(self, request_id: str) -> Stored:
-        """What is stored of a request, once its first span is there."""
+    def stored(
+        self,
+        request_id: str,
+        *,
+        having: Callable[[Stored], bool] = lambda _: True,
+        timeout_s: float = STORED_TIMEOUT_S,
+    ) -> Stored:
+        """What is stored of a request, once its first span is there and it has what is asked for."""
         found: Stored = {}
 
         def is_there() -> bool:
             nonlocal found
             answer = self._dashboard.get(f"/requests/{request_id}", params={"format": "json"})
             found = answer.json() if answer.is_success else {}
-            return any(not span["parent_span_id"] for span in found.get("spans", ()))
+            begun = any(not span["parent_span_id"] for span in found.get("spans", ()))
+            return begun and having(found)
 
-        wait_until(is_there, timeout_s=STORED_TIMEOUT_S)
+        wait_until(is_there, timeout_s=timeout_s, found=lambda: summary(found))
         return found
 
     def requests(self, **filters: str | int) -> list[Stored]:
@@ -97,6 +104,13 @@ class WatchedShop:
             yield
         finally:
             self.switchboard.lift(fault)
+
+
+def summary(stored: Stored) -> str:
+    """The spans and lines of a request, one a line."""
+    spans = [f"{span['service']} {span['name']} {span['status']}" for span in stored.get("spans", ())]
+    logs = [f"{log['service']} {log['severity']} {log['body']}" for log in stored.get("logs", ())]
+    return "\n".join([*spans, *logs])
 
 
 @contextmanager

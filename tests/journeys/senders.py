@@ -1,5 +1,6 @@
 """Senders of every protocol that acknowledges: each tries until what it sends is acknowledged, as real ones do."""
 
+import itertools
 import json
 import threading
 import time
@@ -78,10 +79,22 @@ class ElasticBulk:
 
 
 class Load:
-    """Several senders at once. `acknowledged` are the names that the collector has answered for."""
+    """Several senders at once. `acknowledged` are the names that the collector has answered for.
 
-    def __init__(self, connect: Callable[[], Sender], *, senders: int, bodies_each: int, records_each: int) -> None:
+    Each sends `bodies_each`, and more until it `may_end`.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Sender],
+        *,
+        senders: int,
+        bodies_each: int,
+        records_each: int,
+        may_end: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._connect = connect
+        self._may_end = may_end
         self._bodies_each = bodies_each
         self._records_each = records_each
         self.acknowledged: set[str] = set()
@@ -97,7 +110,10 @@ class Load:
 
     def _send(self, number: int) -> None:
         sender = self._connect()
-        for body in range(self._bodies_each):
+        deadline_s = time.monotonic() + DEADLINE_S
+        for body in itertools.count():
+            if body >= self._bodies_each and (self._may_end() or time.monotonic() > deadline_s):
+                return
             names = self._until_acknowledged(sender, f"{number}-{body}")
             with self._lock:
                 self.acknowledged.update(names)
