@@ -118,13 +118,13 @@ class Pipeline:
         self._is_backlog = _is_full(taken)
         if not taken:
             return 0
+        self._drops.clear()  # of a batch that could not be stored: it is decided anew
         stored = self._store_all(taken)
         # The wall clock may have been set back since.
         self.lag_s = max(0.0, (self._clock_ns() - min(spooled.received_ns for spooled in taken)) / 1e9)
         self._after_id = taken[-1].id
         counts = Tally({Series("stored", self.signal, "", self.reader): stored} if stored else {})
         self._spool.advance(self.signal, self._after_id, counts=counts + self._drops)
-        self._drops.clear()
         return max(1, sum(spooled.records for spooled in taken))
 
     def _store_all(self, taken: list[Spooled]) -> int:

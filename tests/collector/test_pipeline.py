@@ -9,6 +9,9 @@ from clew_collector.errors import BadPayload, StoreUnavailable
 from clew_collector.model import Signal
 from clew_collector.payload import Payload, digest_of
 from clew_collector.pipeline import Pipeline
+from clew_collector.processors.condition import Condition
+from clew_collector.processors.config import compose
+from clew_collector.processors.filter import FilterConfig
 from clew_collector.spool import Series, Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from tests.collector.otlp_builders import a_log, a_span, logs, traces
@@ -152,6 +155,33 @@ class RecoveringStore(CrashingStore):
         if self.refusals >= 0:
             raise StoreUnavailable("the disk is full")
         return self.store.write(batch)
+
+
+class InterruptedStore(CrashingStore):
+    """A store that takes a write, refuses the next, and takes the rest."""
+
+    writes = 0
+
+    def write(self, batch: Batch) -> int:
+        self.writes += 1
+        if self.writes == 2:
+            raise StoreUnavailable("the disk is full")
+        return self.store.write(batch)
+
+
+def test_what_a_processor_drops_is_counted_once_though_half_of_the_batch_is_tried_again(
+    spool: Spool, store: DuckDBStore
+) -> None:
+    spool_bodies(spool, a_body("dropped"), a_body("one"), POISON, a_body("two"))
+    processors = compose([FilterConfig(type="drop", when=Condition(body_matches="dropped"))])
+    pipeline = Pipeline("logs", spool, InterruptedStore(store), processors=processors)
+
+    with pytest.raises(StoreUnavailable):
+        pipeline.step()
+    pipeline.drain()
+
+    dropped = {series.source: count for series, count in spool.counters().items() if series.outcome == "dropped"}
+    assert dropped == {"drop": 1, "store": 1}
 
 
 def test_an_outage_is_told_while_it_lasts_and_logged_once(spool: Spool, store: DuckDBStore) -> None:

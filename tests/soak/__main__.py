@@ -1,97 +1,19 @@
-"""`python -m tests.soak`: the fault tests again and again with other chances, beside a collector under steady load.
+"""`python -m tests.soak [faults] [day]`: what takes longer than a test may. Its status is 1 if anything went wrong."""
 
-Goes on for `CLEW_SOAK_MINUTES` (30), then prints what failed, whether anything was lost or doubled, and whether the
-memory of any process grows. Exits with status 1 if any of it did. `CLEW_TEST_SEED`, as printed, gives a failed
-test the same chance again.
-"""
-
-import os
-import random
-import subprocess
 import sys
-import tempfile
-import time
-from collections import Counter as Tally
-from pathlib import Path
 
-from tests.chance import SEED
-from tests.journeys.test_kill_nine import stored_names
-from tests.server.running_clew import clew_up
-from tests.soak.memory import Sampling, print_growth
-from tests.soak.steady import SteadyLoad
+from tests.soak import day, faults
 
-ROOT = Path(__file__).parents[2]
-MINUTES = float(os.environ.get("CLEW_SOAK_MINUTES", "30"))
-ROUND_TIMEOUT_S = 900
-# With little memory DuckDB's is full early: what grows after that is something else.
-CONFIG = f"telemetry: {{observe_itself: false}}\nstore: {{memory_bytes: {128 << 20}}}\n"
-FAULTS = (
-    "tests/journeys/test_kill_nine.py::test_killed_at_random_again_and_again_nothing_acknowledged_is_lost_or_doubled",
-    "tests/journeys/test_kill_nine.py::test_killed_at_a_point_nothing_acknowledged_is_lost_or_doubled",
-    "tests/journeys/test_full_disk.py",
-    "tests/collector/receivers/tail/test_kill_nine.py",
-    "tests/collector/receivers/test_kafka.py::test_killed_again_and_again_every_message_is_in_the_spool_exactly_once",
-)
+PARTS = {"faults": faults.holds, "day": day.holds}
 
 
-def main() -> int:
-    began_s = time.monotonic()
-    print(f"for {MINUTES:g} minutes, from {time.strftime('%H:%M:%S')}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="clew-soak-") as folder:
-        config = Path(folder, "clew.yaml")
-        config.write_text(CONFIG)
-        data = Path(folder, "data")
-        with clew_up(data, "--config", str(config)) as running:
-            load, sampling = SteadyLoad(running), Sampling(running.process.pid)
-            with sampling.running(), load.sending():
-                failed = run_faults(until_s=began_s + 60 * MINUTES)
-            load.wait_until_stored()
-        stored = Tally(stored_names(data))
-    print_growth(sampling.growth(), began_s=began_s)
-    lost = len(load.acknowledged - stored.keys())
-    doubled = sum(count > 1 for count in stored.values())
-    print(f"\n{len(load.acknowledged):,} records were acknowledged: {lost} lost, {doubled} doubled")
-    for problem, count in load.problems.items():
-        print(f"{count} times {problem}")
-    print(f"{failed} rounds failed" if failed else "no round failed")
-    is_flat = all(each.is_flat for each in sampling.growth())
-    return 1 if failed or lost or doubled or load.problems or not is_flat else 0
-
-
-def run_faults(*, until_s: float) -> int:
-    """Run the fault tests in turn until it is time; how many failed."""
-    failed = number = 0
-    chance = random.SystemRandom()
-    while time.monotonic() < until_s:
-        fault, seed = FAULTS[number % len(FAULTS)], chance.randrange(10**6)
-        number += 1
-        ended, told = run_fault(fault, seed)
-        print(f"{time.strftime('%H:%M:%S')}  {SEED}={seed:<7} {ended}  {fault.rpartition('::')[2]}", flush=True)
-        if ended not in ("passed", "skipped"):
-            failed += 1
-            print(told[-4000:], flush=True)
-    return failed
-
-
-def run_fault(fault: str, seed: int) -> tuple[str, str]:
-    """How a test ended, and what it said."""
-    argv = [sys.executable, "-m", "pytest", "-q", "-x", fault]
-    try:
-        run = subprocess.run(
-            argv,
-            cwd=ROOT,
-            env={**os.environ, SEED: str(seed)},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ROUND_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        return "hung", str(error.stdout)
-    if run.returncode:
-        return "FAILED", run.stdout
-    return ("passed" if " passed" in run.stdout else "skipped"), run.stdout
+def main(names: list[str]) -> int:
+    if unknown := [name for name in names if name not in PARTS]:
+        print(f"there is no part {unknown[0]}; the parts are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    results = [PARTS[name]() for name in names or PARTS]
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
