@@ -87,6 +87,28 @@ def test_what_waits_for_a_reader_is_beyond_its_cursor(spool: Spool) -> None:
     assert spool.depth(reader="store").bytes == len(b"three")
 
 
+def test_what_a_broken_deletion_leaves_is_never_taken_again_and_goes_the_next_time(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.append([a_payload(b"%d" % number) for number in range(40)])
+    last_id = spool.take("logs", **ALL)[-1].id
+    commit, commits = spool._commit, iter(range(100))
+
+    def commit_twice_and_break() -> None:
+        if next(commits) == 2:
+            raise sqlite3.OperationalError("database or disk is full")
+        commit()
+
+    monkeypatch.setattr(spool, "_commit", commit_twice_and_break)
+    spool.advance("logs", last_id, counts={Series("stored", "logs"): 40})
+    broken = spool.depth()
+    spool.advance("logs", last_id)
+
+    assert (broken.payloads, spool.depth().payloads) == (24, 0)
+    assert spool.cursor("store", "logs") == last_id
+    assert spool.counters()[Series("stored", "logs")] == 40
+
+
 def test_checkpoints_are_there_with_their_payload_and_not_without_it(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     spool.append([a_payload(b"one", checkpoints={"tail:a": "10", "kafka:b": "3"})])

@@ -66,9 +66,13 @@ POINTS: dict[str, tuple[str, Callable[[Killer], None]]] = {
         "clew_server.store",
         lambda killer: setattr(write, "_commit", killer.after(write._commit)),
     ),
-    "before the spool's deletion": (
+    "before the cursor moves": (
         "clew_server.store",
         lambda killer: setattr(Spool, "advance", killer.before(Spool.advance)),
+    ),
+    "amid the spool's deletion": (
+        "clew_server.store",
+        lambda killer: setattr(Spool, "_let_others_in", killer.before(Spool._let_others_in)),
     ),
 }
 

@@ -12,7 +12,7 @@ import string
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ from clew_collector.model import SIGNALS, Signal, record
 from clew_collector.payload import Payload
 from clew_collector.spool.counters import Counters, Series
 from clew_collector.spool.dead_letters import DeadLetter, DeadLetters
+from clew_collector.spool.replays import SOURCE as REPLAY
+from clew_collector.spool.replays import Replays
 from clew_collector.spool.schema import open_spool
 
 DIGEST_MEMORY_S: Final = 900
@@ -29,18 +31,23 @@ DIGEST_MEMORY_S: Final = 900
 STORE: Final = "store"
 """The reader that is always there: the embedded store."""
 
+# Freeing the pages of 240 bodies of 200 KB at once holds the lock for 50 ms and more, while senders wait for an answer.
+_DELETED_AT_ONCE: Final = 16
+_LET_IN_S: Final = 0.001
+
 NO_COUNTS: Mapping[Series, int] = {}
 EVERYTHING: Mapping[str, Iterable[Signal]] = {}
 
 
 @record
 class Spooled:
-    """A payload that waits in the spool under its number."""
+    """A payload that waits in the spool under its number; `is_replayed` if its records were stored before."""
 
     id: int
     body: bytes
     records: int
     received_ns: int
+    is_replayed: bool = False
 
 
 @record
@@ -76,6 +83,7 @@ class Spool:
         self._page_bytes = self._value("PRAGMA page_size")
         self._counters = Counters(self._connection)
         self._dead_letters = DeadLetters(self._connection)
+        self._replays = Replays(self._connection)
 
     def append(
         self, payloads: Sequence[Payload], *, sources: Sequence[str] = (), counts: Mapping[Series, int] = NO_COUNTS
@@ -86,12 +94,8 @@ class Spool:
         remembered is left out. All of them are kept or none: raises `SpoolFull` over `max_bytes`, `StoreUnavailable`
         when the disk will not have them, or is full down to the reserve.
         """
-        if payloads and self._used_bytes() + sum(len(payload.body) for payload in payloads) > self.max_bytes:
-            raise SpoolFull(f"{self.path}: {self.max_bytes} bytes wait to be stored; try again later")
-        if payloads and (free_bytes := shutil.disk_usage(self.path.parent).free) < self.reserve_bytes:
-            raise StoreUnavailable(
-                f"{self.path}: the disk has {free_bytes} bytes left, and {self.reserve_bytes} are kept for the store"
-            )
+        if payloads:
+            self._check_room(sum(len(payload.body) for payload in payloads))
         named = list(zip(payloads, sources or [""] * len(payloads), strict=True))
         tally = Tally(counts)
         now_ns = self._clock_ns()
@@ -102,6 +106,24 @@ class Spool:
             self._counters.add(tally)
             self._forget_digests(now_ns)
         return new
+
+    def append_replayed(self, payload: Payload, *, reader: str) -> None:
+        """Put a payload of records that were stored before on disk for one reader, with its checkpoints.
+
+        It is neither counted as accepted nor compared with what came before. Raises as `append`.
+        """
+        self._check_room(len(payload.body))
+        with self._transaction():
+            self._keep_checkpoints(payload.checkpoints)
+            self._replays.add(payload, reader=reader, received_ns=self._clock_ns())
+
+    def replayed_bytes(self, reader: str) -> int:
+        """How much of what `append_replayed` was given waits for a reader."""
+        return self._replays.waiting_bytes(reader)
+
+    def oldest_live(self, reader: str, signal: Signal) -> tuple[int, int] | None:
+        """Number and time of receipt of the oldest payload that waits for a reader as it did for all others."""
+        return self._replays.oldest_live(reader, signal)
 
     def checkpoints(self, prefix: str) -> dict[str, str]:
         """What receivers have read so far, of all keys with a prefix."""
@@ -120,8 +142,8 @@ class Spool:
                 "INSERT INTO cursors (reader, signal, last_id) VALUES (?, ?, -1)", sorted(wanted - known)
             )
             self._connection.executemany("DELETE FROM cursors WHERE reader = ? AND signal = ?", sorted(known - wanted))
-            for signal in SIGNALS:
-                self._delete_applied(signal)
+        for signal in SIGNALS:
+            self._delete_applied(signal)
 
     def keep_checkpoints(self, checkpoints: Mapping[str, str]) -> None:
         """Put checkpoints on disk by themselves; blocks for a disk sync. An empty one is forgotten."""
@@ -152,19 +174,23 @@ class Spool:
     def take(
         self, signal: Signal, *, after_id: int, max_records: int, max_bytes: int, reader: str = STORE
     ) -> list[Spooled]:
-        """The oldest payloads for a reader beyond `after_id`, at least one if there is one, up to the two bounds."""
+        """The oldest payloads for a reader beyond `after_id`, at least one if there is one, up to the two bounds.
+
+        Either all of them are replayed or none is.
+        """
         taken: list[Spooled] = []
         records = size = 0
         cursor = self._connection.execute(
-            """SELECT id, body, records, received_ns FROM payloads
+            """SELECT id, body, records, received_ns, source = ? AND reader IS NOT NULL FROM payloads
                WHERE signal = ? AND id > ? AND (reader IS NULL OR reader = ?) ORDER BY id""",
-            (signal, after_id, reader),
+            (REPLAY, signal, after_id, reader),
         )
         for row in cursor:
             spooled = Spooled(*row)
             records += spooled.records
             size += len(spooled.body)
-            if taken and (records > max_records or size > max_bytes):
+            is_full = records > max_records or size > max_bytes
+            if taken and (is_full or spooled.is_replayed != taken[0].is_replayed):
                 break
             taken.append(spooled)
         cursor.close()
@@ -173,18 +199,21 @@ class Spool:
     def advance(
         self, signal: Signal, last_id: int, *, reader: str = STORE, counts: Mapping[Series, int] = NO_COUNTS
     ) -> None:
-        """Note that a reader has applied all up to this number, and forget what every reader has. Safe to repeat."""
+        """Note that a reader has applied all up to this number, and forget what every reader has. Safe to repeat.
+
+        Noted is it in one transaction, which blocks for a disk sync; forgotten a few payloads at a time, so that who
+        appends meanwhile does not wait. What a crash or a full disk leaves is forgotten the next time.
+        """
         with self._transaction():
             self._connection.execute(
                 """INSERT INTO cursors (reader, signal, last_id) VALUES (?, ?, ?)
                    ON CONFLICT DO UPDATE SET last_id = max(last_id, excluded.last_id)""",
                 (reader, signal, last_id),
             )
-            self._connection.execute(
-                "DELETE FROM payloads WHERE reader = ? AND signal = ? AND id <= ?", (reader, signal, last_id)
-            )
-            self._delete_applied(signal)
             self._counters.add(counts)
+        with suppress(StoreUnavailable):  # it is noted, and counted: to do that again would be wrong
+            self._delete("reader = ? AND signal = ? AND id <= ?", (reader, signal, last_id))
+            self._delete_applied(signal)
 
     def set_aside(
         self,
@@ -252,16 +281,21 @@ class Spool:
     def expire(self, *, max_age_s: float) -> None:
         """Drop, and count, what has waited for longer; for a bound on how old data may be when it is stored."""
         before_ns = self._clock_ns() - int(max_age_s * 1e9)
-        with self._transaction():
-            rows = self._connection.execute(
-                "SELECT signal, sum(records) FROM payloads WHERE received_ns < ? GROUP BY signal", (before_ns,)
-            ).fetchall()
-            self._connection.execute("DELETE FROM payloads WHERE received_ns < ?", (before_ns,))
-            self._counters.add({Series("dropped", signal, "waited too long", "spool"): n for signal, n in rows})
+        for signal in SIGNALS:
+            too_late = Series("dropped", signal, "waited too long", "spool")
+            self._delete("signal = ? AND received_ns < ?", (signal, before_ns), count_as=too_late)
 
     def close(self) -> None:
         """Release the file. Safe to call twice."""
         self._connection.close()
+
+    def _check_room(self, size_bytes: int) -> None:
+        if self._used_bytes() + size_bytes > self.max_bytes:
+            raise SpoolFull(f"{self.path}: {self.max_bytes} bytes wait to be stored; try again later")
+        if (free_bytes := shutil.disk_usage(self.path.parent).free) < self.reserve_bytes:
+            raise StoreUnavailable(
+                f"{self.path}: the disk has {free_bytes} bytes left, and {self.reserve_bytes} are kept for the store"
+            )
 
     def _insert(self, payload: Payload, source: str, now_ns: int) -> bool:
         self._keep_checkpoints(payload.checkpoints)
@@ -287,7 +321,30 @@ class Spool:
     def _delete_applied(self, signal: Signal) -> None:
         """Forget what every reader has."""
         row = self._connection.execute("SELECT min(last_id) FROM cursors WHERE signal = ?", (signal,)).fetchone()
-        self._connection.execute("DELETE FROM payloads WHERE id <= ? AND signal = ?", (row[0], signal))
+        self._delete("signal = ? AND id <= ?", (signal, row[0]))
+
+    def _delete(self, where: str, values: Sequence[object], *, count_as: Series | None = None) -> None:
+        """Delete payloads a few at a time, so that who appends gets in between. No disk sync unless they are counted.
+
+        A deletion that a power cut takes back is done again, as the cursors say.
+        """
+        if self._connection.execute(f"SELECT 1 FROM payloads WHERE {where} LIMIT 1", values).fetchone() is None:
+            return
+        some = f"SELECT id FROM payloads WHERE {where} ORDER BY id LIMIT {_DELETED_AT_ONCE}"
+        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if count_as is None else 'FULL'}")
+        try:
+            while True:
+                with self._transaction():
+                    deleted = self._connection.execute(
+                        f"DELETE FROM payloads WHERE id IN ({some}) RETURNING records", values
+                    ).fetchall()
+                    if deleted and count_as is not None:
+                        self._counters.add({count_as: sum(records for (records,) in deleted)})
+                if len(deleted) < _DELETED_AT_ONCE:
+                    return
+                self._let_others_in()
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
 
     def _forget_digests(self, now_ns: int) -> None:
         self._connection.execute("DELETE FROM digests WHERE received_ns < ?", (now_ns - DIGEST_MEMORY_S * 10**9,))
@@ -303,6 +360,9 @@ class Spool:
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+    def _let_others_in(self) -> None:
+        time.sleep(_LET_IN_S)
 
     def _commit(self) -> None:
         self._connection.execute("COMMIT")
