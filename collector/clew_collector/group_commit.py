@@ -28,7 +28,7 @@ class GroupCommit:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._waiting: list[tuple[Payload, str, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Payload, str, asyncio.Future[bool]]] = []
         self._counts: Tally[Series] = Tally()
         self._wake = asyncio.Event()
         self._closing = False
@@ -49,12 +49,15 @@ class GroupCommit:
         """The side of one receiver."""
         return Source(self, name)
 
-    async def deliver(self, payload: Payload, *, source: str = "") -> None:
-        """Wait until the payload is on disk. Raises what `Spool.append` raises; the payload is not kept then."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def deliver(self, payload: Payload, *, source: str = "") -> bool:
+        """Wait until the payload is on disk; false if it was there already.
+
+        Raises what `Spool.append` raises; the payload is not kept then.
+        """
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((payload, source, written))
         self._wake.set()
-        await written
+        return await written
 
     def count(self, series: Series, count: int) -> None:
         """Add to a durable counter, within a second."""
@@ -68,38 +71,40 @@ class GroupCommit:
             self._wake.clear()
             await self._commit_group()
         while self._waiting or self._counts:
-            if await self._commit_group() is not None:
+            if not await self._commit_group():
                 return
 
-    async def _commit_group(self) -> ClewError | None:
+    async def _commit_group(self) -> bool:
+        """Whether all that waited is on disk."""
         group, self._waiting = self._waiting, []
         counts, self._counts = self._counts, Tally()
-        error = await self._append([payload for payload, _, _ in group], [source for _, source, _ in group], counts)
-        if error is not None:
+        # A sender that went away is done with: its payload is kept all the same.
+        try:
+            new = await self._append([payload for payload, _, _ in group], [source for _, source, _ in group], counts)
+        except ClewError as error:
             self._counts.update(counts)
-        for *_, written in group:
-            if written.done():  # the sender went away; its payload is kept all the same
-                continue
-            if error is None:
-                written.set_result(None)
-            else:
-                written.set_exception(error)
-        return error
+            for *_, written in group:
+                if not written.done():
+                    written.set_exception(error)
+            return False
+        for (*_, written), is_new in zip(group, new, strict=True):
+            if not written.done():
+                written.set_result(is_new)
+        return True
 
-    async def _append(self, payloads: list[Payload], sources: list[str], counts: Tally[Series]) -> ClewError | None:
+    async def _append(self, payloads: list[Payload], sources: list[str], counts: Tally[Series]) -> list[bool]:
         if not payloads and not counts:
-            return None
+            return []
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(
+            return await loop.run_in_executor(
                 self._thread, lambda: self._spool.append(payloads, sources=sources, counts=counts)
             )
-        except ClewError as error:
-            return error
+        except ClewError:
+            raise
         except Exception as error:
             log.exception("the spool failed")
-            return StoreUnavailable(f"the spool failed: {error!r}")
-        return None
+            raise StoreUnavailable(f"the spool failed: {error!r}") from error
 
 
 class Source:
@@ -109,11 +114,11 @@ class Source:
         self.name = name
         self._commits = commits
 
-    async def deliver(self, payload: Payload) -> None:
+    async def deliver(self, payload: Payload) -> bool:
         """See `GroupCommit.deliver`; for the key of the sender, if there is one. Raises `RateLimited`, too."""
         if (key := KEY.get()) is not None:
             key.spend(payload.records)
-        await self._commits.deliver(payload, source=self.name)
+        return await self._commits.deliver(payload, source=self.name)
 
     def count(self, counter: Counter, count: int) -> None:
         """Add to a durable counter of this receiver, within a second."""

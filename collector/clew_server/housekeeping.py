@@ -12,6 +12,7 @@ from clew_collector.errors import StoreUnavailable
 from clew_collector.processors.thinning import ThinningConfig
 from clew_collector.spool import STORE, Series, Spool
 from clew_collector.stores.duckdb import DuckDBStore
+from clew_collector.stores.duckdb.thin import Mark
 
 _EVERY_S: Final = 30.0
 
@@ -24,7 +25,7 @@ def keep_house(config: CollectorConfig, store: DuckDBStore, stopping: threading.
     if (max_age_s := config.spool.max_age_s) is not None:
         tasks.append(lambda spool: spool.expire(max_age_s=max_age_s))
     if (thinning := config.thinning) is not None:
-        tasks.append(lambda spool: _thin(store, spool, thinning, stopping))
+        tasks.append(_Thinning(store, thinning, stopping))
     if not tasks:
         return None
     thread = threading.Thread(target=_run, args=(config, tasks, stopping), name="housekeeping", daemon=True)
@@ -43,19 +44,29 @@ def _run(config: CollectorConfig, tasks: list[Callable[[Spool], None]], stopping
     spool.close()
 
 
-def _thin(store: DuckDBStore, spool: Spool, thinning: ThinningConfig, stopping: threading.Event) -> None:
-    before_ns = time.time_ns() - int(thinning.after_s * 1e9)
-    thinned = store.thin(
-        before_ns=before_ns,
-        slow_ns=int(thinning.slow_ms * 1e6),
-        keep_ratio=thinning.keep_ratio,
-        is_stopping=stopping.is_set,
-    )
-    if thinned.requests:
-        log.info("requests thinned", requests=thinned.requests, logs=thinned.logs, spans=thinned.spans)
-        spool.count(
-            {
-                Series("thinned", "logs", "", STORE): thinned.logs,
-                Series("thinned", "traces", "", STORE): thinned.spans,
-            }
+class _Thinning:
+    """Thins again and again, each time what has changed since; the first time after a start looks at everything."""
+
+    def __init__(self, store: DuckDBStore, config: ThinningConfig, stopping: threading.Event) -> None:
+        self._store = store
+        self._config = config
+        self._stopping = stopping
+        self._mark: Mark | None = None
+
+    def __call__(self, spool: Spool) -> None:
+        thinned = self._store.thin(
+            before_ns=time.time_ns() - int(self._config.after_s * 1e9),
+            slow_ns=int(self._config.slow_ms * 1e6),
+            keep_ratio=self._config.keep_ratio,
+            since=self._mark,
+            is_stopping=self._stopping.is_set,
         )
+        self._mark = thinned.mark
+        if thinned.requests:
+            log.info("requests thinned", requests=thinned.requests, logs=thinned.logs, spans=thinned.spans)
+            spool.count(
+                {
+                    Series("thinned", "logs", "", STORE): thinned.logs,
+                    Series("thinned", "traces", "", STORE): thinned.spans,
+                }
+            )

@@ -1,5 +1,6 @@
 """Where imported payloads go: the intake of a running `clew up`, or the data directory itself."""
 
+import ssl
 import time
 from pathlib import Path
 from typing import Final, Protocol
@@ -9,7 +10,8 @@ import httpx
 from clew_collector.errors import BadPayload, StoreUnavailable
 from clew_collector.keys import bearer
 from clew_collector.payload import Payload, digest_of
-from clew_collector.receivers.otlp_http import PROTOBUF
+from clew_collector.receivers.otlp_http import PROTOBUF, REPLAYED
+from clew_collector.sinks.http import ClientTls, client_context
 from clew_collector.spool import Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from clew_collector.wire.otlp.files import FilePayload
@@ -37,24 +39,30 @@ class ImportTarget(Protocol):
 
 
 class RunningTarget:
-    """Sends payloads to a running `clew up`; waits while its spool is full."""
+    """Sends payloads to a running `clew up`; waits while its spool is full.
 
-    def __init__(self, running: Running) -> None:
-        # Not verified: the address is that of a process of ours, whatever name its certificate is for.
+    Shows the certificate in `tls`, if there is one, where clients are asked for one. Raises `ConfigError` if it cannot
+    be used.
+    """
+
+    def __init__(self, running: Running, *, tls: ClientTls) -> None:
         headers = bearer(running.key) if running.key else {}
-        self._client = httpx.Client(base_url=running.otlp_url, timeout=_TIMEOUT_S, headers=headers, verify=False)
+        self._url = running.otlp_url
+        self._client = httpx.Client(
+            base_url=self._url, timeout=_TIMEOUT_S, headers=headers, verify=_unverified_context(tls)
+        )
 
     def take(self, payload: FilePayload) -> bool:
-        """See `ImportTarget.take`; the intake does not say whether it was new."""
+        """See `ImportTarget.take`."""
         for _ in range(_TRIES):
             try:
                 answer = self._client.post(
                     f"/v1/{payload.signal}", content=payload.body, headers={"content-type": PROTOBUF}
                 )
             except httpx.HTTPError as error:
-                raise StoreUnavailable(f"the running clew does not answer: {error}") from error
+                raise StoreUnavailable(f"the running clew does not answer: {error}{self._hint()}") from error
             if answer.is_success:
-                return True
+                return REPLAYED not in answer.headers
             if answer.status_code not in (429, 503):
                 raise BadPayload(f"refused with status {answer.status_code}")
             time.sleep(float(answer.headers.get("retry-after", 1)))
@@ -66,6 +74,12 @@ class RunningTarget:
     def close(self) -> None:
         """See `ImportTarget.close`."""
         self._client.close()
+
+    def _hint(self) -> str:
+        """A listener breaks the connection off with whatever error: in TLS 1.3, only after its own side is done."""
+        if not self._url.startswith("https://"):
+            return ""
+        return "; if otlp_http has a client_ca, name a certificate that it has signed with --certificate and --key"
 
 
 class DirectTarget:
@@ -92,3 +106,11 @@ class DirectTarget:
         self._spool.close()
         self._store.close()
         self._lock.release()
+
+
+def _unverified_context(tls: ClientTls) -> ssl.SSLContext:
+    """Checks nobody: the address is that of a process of ours, whatever name its certificate is for."""
+    context = client_context(tls)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -15,6 +15,7 @@ from clew_collector.group_commit import GroupCommit, Source
 from clew_collector.keys import Keys
 from clew_collector.model import record
 from clew_collector.receivers import elastic_bulk, otlp_grpc, otlp_http, syslog, zipkin
+from clew_collector.receivers.handshake import Handshakes
 from clew_collector.receivers.key_guard import App, KeyGuard
 from clew_collector.receivers.patience import Patience, patient_protocol
 from clew_collector.tls import TlsConfig, read_pem, server_context
@@ -140,9 +141,13 @@ async def _serve(
 ) -> None:
     """Serve a receiver that speaks HTTP: over TLS, to those with a key, where that is asked for."""
     guarded = KeyGuard(app, intake.keys, count=source.count, open_paths=(open_path,)) if intake.keys else app
-    context = None if tls is None else server_context(tls)
-    patience = patient_protocol(Patience(), lambda reason: source.count(("refused", "other", reason), 1))
-    await serve(guarded, listening, stopping=intake.stopping, tls=context, http=patience)
+
+    def refuse(reason: str) -> None:
+        source.count(("refused", "other", reason), 1)
+
+    handshakes = None if tls is None else Handshakes(context=server_context(tls), refuse=refuse)
+    patience = patient_protocol(Patience(), refuse)
+    await serve(guarded, listening, stopping=intake.stopping, tls=handshakes, http=patience)
 
 
 OTLP_HTTP: Final = Listener(

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import uvloop
 
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ConfigError
+from clew_collector.receivers.handshake import Handshakes, tls_server
 from clew_server.handover import read_config
 
 CONFIG_ERROR_STATUS: Final = 2
@@ -65,7 +65,7 @@ async def serve(
     listening: socket.socket,
     *,
     stopping: asyncio.Event,
-    tls: ssl.SSLContext | None = None,
+    tls: Handshakes | None = None,
     http: Any = "httptools",
 ) -> None:
     """Serve an ASGI application without a lifespan on a socket until `stopping` is set; with `tls`, over TLS.
@@ -82,9 +82,11 @@ async def serve(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
-    await _Server(config, stopping).serve(sockets=[listening])
+    if tls is None:
+        await _Server(config, stopping).serve(sockets=[listening])
+    else:
+        await _TlsServer(config, stopping, listening, tls).serve(sockets=[])
 
 
 class _Server(uvicorn.Server):
@@ -100,6 +102,27 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         return self._stopping.is_set() or await super().on_tick(counter)
+
+
+class _TlsServer(_Server):
+    """Takes connections itself: uvicorn says nothing of handshakes that fail."""
+
+    def __init__(
+        self, config: uvicorn.Config, stopping: asyncio.Event, listening: socket.socket, handshakes: Handshakes
+    ) -> None:
+        super().__init__(config, stopping)
+        self._listening = listening
+        self._handshakes = handshakes
+
+    async def main_loop(self) -> None:
+        async with tls_server(self._listening, self._handshakes, protocol_factory=self._protocol):
+            await super().main_loop()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
 
 def run_async(main: Coroutine[Any, Any, None]) -> None:

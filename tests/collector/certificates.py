@@ -35,11 +35,13 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         self.certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def sign(self, name: str = "localhost", *, days: int = 1, passphrase: bytes | None = None) -> Signed:
-        """A certificate for a name and 127.0.0.1, for so many days; of the past if they are less than none."""
+    def sign(
+        self, name: str = "localhost", *, address: str = "127.0.0.1", days: int = 1, passphrase: bytes | None = None
+    ) -> Signed:
+        """A certificate for a name and an address, for so many days; of the past if they are less than none."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))])
+        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address(address))])
         certificate = self._builder(subject, key, days=days).add_extension(names, critical=False)
         signed = Signed(certificate=self._folder / f"{name}.crt", key=self._folder / f"{name}.key")
         signed.certificate.write_bytes(_pem(certificate.sign(self._key, hashes.SHA256())))

@@ -32,8 +32,17 @@ def test_every_payload_is_on_disk_when_its_sender_is_answered(tmp_path: Path) ->
     assert Spool(tmp_path / "spool").depth().payloads == 50
 
 
+def test_a_sender_is_told_whether_its_payload_was_new(tmp_path: Path) -> None:
+    async def send_again() -> list[bool]:
+        async with GroupCommit(Spool(tmp_path / "spool")) as commits:
+            await commits.deliver(a_payload(1))
+            return await asyncio.gather(*(commits.deliver(a_payload(number)) for number in (0, 1, 2)))
+
+    assert asyncio.run(send_again()) == [True, False, True]
+
+
 def test_all_senders_of_a_group_that_failed_are_told(tmp_path: Path) -> None:
-    async def send_many() -> list[BaseException | None]:
+    async def send_many() -> list[bool | BaseException]:
         async with GroupCommit(Spool(tmp_path / "spool", max_bytes=50_000)) as commits:
             return await asyncio.gather(
                 *(commits.deliver(a_payload(n, size=60_000)) for n in range(3)), return_exceptions=True

@@ -58,9 +58,7 @@ def test_what_is_shown_is_a_file_that_means_the_same(tmp_path: Path) -> None:
 
 
 def test_a_secret_reaches_the_processes_and_nobody_else(tmp_path: Path) -> None:
-    path = written(
-        tmp_path, f"data: {tmp_path}\nprocessors:\n  - {{type: redact, keys: [a], action: hash, salt: '${{SALT}}'}}\n"
-    )
+    path = written(tmp_path, "processors:\n  - {type: redact, keys: [a], action: hash, salt: '${SALT}'}\n")
     config = load_config(path, environ={"SALT": "hush-hush"})
     handover = ConfigHandover(config)
 

@@ -5,8 +5,10 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.servers.artifacts import CACHE
@@ -92,25 +94,78 @@ def answers(port: int) -> bool:
     return len(answer) >= 12 and struct.unpack(">i", answer[8:12])[0] == 1
 
 
+@dataclass(frozen=True)
+class Listener:
+    """One more way to a broker; `advertised_port` is what it names to clients, of whatever stands before it."""
+
+    name: str
+    protocol: str
+    port: int
+    advertised_port: int = 0
+    settings: Sequence[str] = ()
+
+
 @contextmanager
 def start() -> Iterator[Server]:
     """An empty broker, from when it names itself to its clients; `url` is `host:port`. Raises `ServerMissingError`."""
     if given := os.environ.get(URL_VARIABLE):
         yield Server(url=given)
         return
+    with node() as broker, broker.running() as pid:
+        yield Server(url=broker.url, pid=pid)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A broker that can be ended, and started again at the same address with what it holds."""
+
+    port: int
+    folder: Path
+    argv: list[str]
+
+    @property
+    def url(self) -> str:
+        """`host:port` of its plain listener."""
+        return f"127.0.0.1:{self.port}"
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        """The broker, from when it names itself to its clients; its process ID. Raises `ServerMissingError`."""
+        is_ready = partial(answers, self.port)
+        with running(self.argv, name="kafka", is_ready=is_ready, folder=self.folder) as pid:
+            yield pid
+
+
+@contextmanager
+def node(*, listeners: Sequence[Listener] = ()) -> Iterator[Node]:
+    """A broker that is installed, and does not run yet, with more listeners. Raises `ServerMissingError`."""
     javas = [home for version, home in java_homes() if version >= _JAVA_NEEDED]
     if not javas:
         raise ServerMissingError(f"Kafka needs Java {_JAVA_NEEDED} or newer, which is not installed")
     jars, port = fetched(), free_port()
     with temporary_folder("kafka") as folder:
         settings = folder / "server.properties"
-        settings.write_text(_PROPERTIES.format(port=port, controller_port=free_port(), folder=folder))
+        properties = _PROPERTIES.format(port=port, controller_port=free_port(), folder=folder)
+        settings.write_text("\n".join(_with(properties.splitlines(), listeners)))
         # The oldest Java that will do: 3.9 does not run on 24 or newer, which have no security manager.
         java = [str(javas[-1] / "bin" / "java"), _HEAP, "-cp", f"{jars}/*"]
         _format(java, settings)
-        argv = [*java, "kafka.Kafka", str(settings)]
-        with running(argv, name="kafka", is_ready=lambda: answers(port), folder=folder) as pid:
-            yield Server(url=f"127.0.0.1:{port}", pid=pid)
+        yield Node(port=port, folder=folder, argv=[*java, "kafka.Kafka", str(settings)])
+
+
+def _with(properties: list[str], listeners: Sequence[Listener]) -> list[str]:
+    protocols = ",".join(f"{each.name}:{each.protocol}" for each in listeners)
+    more = {
+        "listeners=": "".join(f",{each.name}://127.0.0.1:{each.port}" for each in listeners),
+        "advertised.listeners=": "".join(
+            f",{each.name}://127.0.0.1:{each.advertised_port or each.port}" for each in listeners
+        ),
+    }
+    added = [
+        f"{line}{''.join(value for key, value in more.items() if line.startswith(key))}" for line in properties
+    ] + [setting for each in listeners for setting in each.settings]
+    known = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+    return [*added, f"listener.security.protocol.map={known}{',' if protocols else ''}{protocols}", ""]
 
 
 def _keep(jars: Path) -> None:

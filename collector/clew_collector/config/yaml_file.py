@@ -4,49 +4,38 @@
 dollar sign. They are put in after the YAML is read: a variable cannot bring structure with it.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from clew_collector.config.collector import CollectorConfig
+from clew_collector.config.mistakes import Place, mistakes
 from clew_collector.errors import ConfigError
 
 _VARIABLE: Final = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<otherwise>[^}]*))?\})")
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
 _MAX_VALUES: Final = 100_000
-
-Place = tuple[str | int, ...]
-"""Where a value stands: keys and indexes from the top."""
-
-
 NOTHING: Mapping[str, Any] = {}
 
 
 def load_config(
-    path: Path | None,
-    *,
-    environ: Mapping[str, str],
-    defaults: Mapping[str, Any] = NOTHING,
-    overrides: Mapping[str, Any] = NOTHING,
+    path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] = NOTHING
 ) -> CollectorConfig:
-    """The configuration in a file, if there is one, over `defaults` and under `overrides`, both nested as the file is.
+    """The configuration in a file, if there is one, under `overrides`, which are nested as the file is.
 
     Raises `ConfigError` that names the file, the line and what would be right, a line for each mistake.
     """
     document = _Document(path, environ)
     try:
-        return CollectorConfig.model_validate(_merged(_merged(defaults, document.value), overrides))
+        return CollectorConfig.model_validate(_merged(document.value, overrides))
     except ValidationError as error:
-        mistakes = [_mistake(detail, document) for detail in error.errors(include_url=False)]
-        raise ConfigError("\n".join(dict.fromkeys(mistakes))) from error
+        raise ConfigError("\n".join(mistakes(error, path=path, line=document.line))) from error
 
 
 class _Document:
@@ -142,39 +131,3 @@ def _merged(value: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
         old = merged.get(key)
         merged[key] = _merged(old if isinstance(old, dict) else {}, new) if isinstance(new, Mapping) else new
     return merged
-
-
-def _mistake(detail: ErrorDetails, document: _Document) -> str:
-    place, path = detail["loc"], document.path
-    where = "" if path is None else f"{path}:{document.line(place)}: "
-    name = ".".join(map(str, place))
-    if detail["type"] == "extra_forbidden":
-        return f"{where}{name}: there is no such setting{_did_you_mean(place)}"
-    if detail["type"] == "missing":
-        return f"{where}{name}: must be given"
-    message = detail["msg"].removeprefix("Value error, ")
-    given = detail["input"]
-    seen = "" if isinstance(given, Mapping | list) else f", got {given!r:.80}"
-    return f"{where}{name}: {message[:1].lower()}{message[1:]}{seen}"
-
-
-def _did_you_mean(place: Place) -> str:
-    model: Any = CollectorConfig
-    for part in place[:-1]:
-        field = model.model_fields.get(part) if _is_model(model) else None
-        model = None if field is None else _model_of(field.annotation)
-    if not _is_model(model):
-        return ""
-    nearest = difflib.get_close_matches(str(place[-1]), model.model_fields, n=1)
-    known = ", ".join(sorted(model.model_fields))
-    return f"; did you mean {nearest[0]}?" if nearest else f"; there are {known}"
-
-
-def _model_of(annotation: Any) -> Any:
-    """The model in an annotation like `Model | None`."""
-    arguments = getattr(annotation, "__args__", ())
-    return annotation if _is_model(annotation) else next(filter(_is_model, arguments), None)
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -18,8 +18,8 @@ from clew_collector.spool import Counter
 
 RETRY_AFTER_S: Final = 5
 
-Deliver = Callable[[Payload], Awaitable[None]]
-"""Returns when the payload is on disk, or raises `SpoolFull` or `StoreUnavailable`."""
+Deliver = Callable[[Payload], Awaitable[bool]]
+"""Returns when the payload is on disk, and whether it was new; or raises `SpoolFull` or `StoreUnavailable`."""
 
 Count = Callable[[Counter, int], None]
 """Adds to a counter; does not block."""

@@ -9,6 +9,8 @@ from typing import Final
 
 import structlog
 
+from clew_collector.model import record
+
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 _NO_DESCRIPTOR_WAIT_S: Final = 1.0
 
@@ -18,13 +20,17 @@ Refuse = Callable[[str], None]
 """Counts a connection whose handshake failed, by reason."""
 
 
+@record
+class Handshakes:
+    """How a server agrees on TLS with its clients, and who counts those that fail to."""
+
+    context: ssl.SSLContext
+    refuse: Refuse
+
+
 @asynccontextmanager
 async def tls_server(
-    listening: socket.socket,
-    context: ssl.SSLContext,
-    *,
-    protocol_factory: Callable[[], asyncio.Protocol],
-    refuse: Refuse,
+    listening: socket.socket, handshakes: Handshakes, *, protocol_factory: Callable[[], asyncio.Protocol]
 ) -> AsyncIterator[None]:
     """Give each connection a protocol once its handshake has succeeded, until left; the socket stays open.
 
@@ -35,7 +41,7 @@ async def tls_server(
     async def accept() -> None:
         while True:
             connection = await _accepted(own)
-            task = asyncio.create_task(_shake_hands(connection, context, protocol_factory, refuse))
+            task = asyncio.create_task(_shake_hands(connection, handshakes, protocol_factory))
             shaking.add(task)
             task.add_done_callback(shaking.discard)
 
@@ -63,17 +69,14 @@ async def _accepted(listening: socket.socket) -> socket.socket:
 
 
 async def _shake_hands(
-    connection: socket.socket,
-    context: ssl.SSLContext,
-    protocol_factory: Callable[[], asyncio.Protocol],
-    refuse: Refuse,
+    connection: socket.socket, handshakes: Handshakes, protocol_factory: Callable[[], asyncio.Protocol]
 ) -> None:
     try:
         await asyncio.get_running_loop().connect_accepted_socket(
-            protocol_factory, connection, ssl=context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S
+            protocol_factory, connection, ssl=handshakes.context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S
         )
     except OSError as error:  # an SSLError is one
-        refuse(_reason(error))
+        handshakes.refuse(_reason(error))
 
 
 def _reason(error: OSError) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from clew_collector.errors import ClewError, ConfigError
 from clew_collector.keys import KEY, Key, Keys
@@ -22,7 +22,7 @@ from clew_collector.payload import digest_of, payload_of
 from clew_collector.receivers.answering import Count, Deliver, Unsupported
 from clew_collector.receivers.body import decompressed
 from clew_collector.receivers.grpc_refusal import CallBrokenOff, CallTooSlow, code_of, reason_of, trailers_of
-from clew_collector.tls import Pem
+from clew_collector.tls import Pem, TlsConfig
 from clew_collector.wire.otlp import metrics
 from clew_collector.wire.otlp.payload import parse
 
@@ -60,6 +60,16 @@ class OtlpGrpcConfig(ListenConfig):
     max_concurrent_streams: int = Field(
         default=100, ge=1, le=10_000, description="Requests at a time on one connection; more wait in the sender."
     )
+
+    @field_validator("tls")
+    @classmethod
+    def _is_possible(cls, tls: TlsConfig | None) -> TlsConfig | None:
+        if tls is not None and tls.min_version != "1.2":
+            raise ValueError(
+                f"min_version {tls.min_version} cannot be had over gRPC, whose library has no such setting: "
+                "leave it out here, or have senders use OTLP over HTTP"
+            )
+        return tls
 
 
 class OtlpGrpcReceiver:

@@ -38,6 +38,8 @@ from clew_collector.wire.otlp.payload import parse
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 HEALTH_PATH: Final = "/healthz"
+REPLAYED: Final = "idempotent-replayed"
+"""The header of an answer to a payload that was there already, as others name it."""
 
 _SIGNALS: Final[dict[str, Signal]] = {"/v1/logs": "logs", "/v1/traces": "traces"}
 _METRICS_PATH: Final = "/v1/metrics"
@@ -107,15 +109,19 @@ class OtlpHttpReceiver:
         body = await read_content(receive, headers, max_bytes=self._max_body_bytes)
         if path == _METRICS_PATH:
             return self._answer_metrics(body, content_type)
-        await self._take(_SIGNALS[path], body, content_type)
-        return Answer(status=200, content_type=content_type, body=b"{}" if content_type == JSON else b"")
+        is_new = await self._take(_SIGNALS[path], body, content_type)
+        return Answer(
+            status=200,
+            content_type=content_type,
+            body=b"{}" if content_type == JSON else b"",
+            headers=() if is_new else ((REPLAYED.encode(), b"true"),),
+        )
 
-    async def _take(self, signal: Signal, body: bytes, content_type: str) -> None:
+    async def _take(self, signal: Signal, body: bytes, content_type: str) -> bool:
         digest = digest_of(signal, body)
         message = parse_json(signal, body) if content_type == JSON else parse(signal, body)
         payload = payload_of(signal, message, digest=digest, body=None if content_type == JSON else body)
-        if payload.records:
-            await self._deliver(payload)
+        return await self._deliver(payload) if payload.records else True
 
     def _answer_metrics(self, body: bytes, content_type: str) -> Answer:
         points = metrics.count_points(metrics.parse(body, is_json=content_type == JSON))

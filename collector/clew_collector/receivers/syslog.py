@@ -18,7 +18,7 @@ from pydantic import Field
 
 from clew_collector.listening import ListenConfig
 from clew_collector.receivers.gathering import Deliver, Gathering
-from clew_collector.receivers.handshake import tls_server
+from clew_collector.receivers.handshake import Handshakes, tls_server
 from clew_collector.receivers.udp_buffer import grow_receive_buffer, kernel_drops
 from clew_collector.spool import Counter
 from clew_collector.wire.syslog.framing import Frames
@@ -109,7 +109,8 @@ class SyslogReceiver:
             loop.add_reader(datagrams, self._take_datagrams, datagrams, _DATAGRAMS_AT_ONCE)
             server = await loop.create_server(self._connection, sock=connections.dup())
             if encrypted is not None and tls is not None:
-                serving = tls_server(encrypted, tls, protocol_factory=self._connection, refuse=self.refuse)
+                handshakes = Handshakes(context=tls, refuse=self.refuse)
+                serving = tls_server(encrypted, handshakes, protocol_factory=self._connection)
                 await stack.enter_async_context(serving)
             watching = asyncio.create_task(self._watch(datagrams), name="syslog-watch")
             try:

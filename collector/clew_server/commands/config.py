@@ -13,7 +13,7 @@ from clew_collector.config.reference import reference
 from clew_collector.config.yaml_file import load_config
 from clew_collector.errors import ConfigError
 from clew_collector.tls import TlsConfig, server_context
-from clew_server.commands.options import CONFIG_NAME, DEFAULT_DATA, found_config
+from clew_server.commands.options import CONFIG_NAME, found_config
 from clew_server.packages import check_installed
 
 app = typer.Typer(help="Check clew.yaml, show what it comes to, and say what can be in it.", no_args_is_help=True)
@@ -57,7 +57,7 @@ def docs() -> None:
 
 
 def _read(path: Path | None) -> CollectorConfig:
-    return load_config(path, environ=os.environ, defaults={"data": DEFAULT_DATA})
+    return load_config(path, environ=os.environ)
 
 
 def _certificates(settings: Any) -> list[TlsConfig]:

@@ -8,14 +8,34 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typer.models import OptionInfo
 
-from clew_collector.errors import BadPayload
+from clew_collector.errors import BadPayload, ConfigError
+from clew_collector.sinks.http import ClientTls
 from clew_collector.wire.files import FilePayload, Refusal, read_payloads
 from clew_server.commands.options import AskedData, asked_data
 from clew_server.importing import DirectTarget, ImportTarget, RunningTarget
 from clew_server.running import find_running
 
 _REASONS_SHOWN: Final = 10
+
+
+def _pem(flag: str, variable: str, what: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(
+        flag, envvar=variable, metavar="FILE", help=what, show_default=False, exists=True, dir_okay=False
+    )
+    return option
+
+
+Certificate = Annotated[
+    Path | None,
+    _pem(
+        "--certificate",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "Our certificate in PEM, if the running clew asks for one (client_ca).",
+    ),
+]
+Key = Annotated[Path | None, _pem("--key", "OTEL_EXPORTER_OTLP_CLIENT_KEY", "The private key of that certificate.")]
 
 
 class _Summary:
@@ -46,6 +66,8 @@ def import_files(
         list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What to load, plain or as .gz.")
     ],
     data: AskedData = None,
+    certificate: Certificate = None,
+    key: Key = None,
 ) -> None:
     """Load files: OTLP, Zipkin's and Jaeger's JSON, and JSON log lines; each also as .gz.
 
@@ -54,11 +76,17 @@ def import_files(
     They go to the running `clew up` on this data directory, or straight into it if none runs. Exits with status 1 if
     anything was refused; the rest is kept.
     """
+    if (certificate is None) != (key is None):
+        raise ConfigError("--certificate and --key come together")
     console = Console(stderr=True, highlight=False)
     summary = _Summary()
     directory = asked_data(data)
     running = find_running(directory)
-    target: ImportTarget = DirectTarget(directory) if running is None else RunningTarget(running)
+    target: ImportTarget = (
+        DirectTarget(directory)
+        if running is None
+        else RunningTarget(running, tls=ClientTls(certificate=certificate, key=key))
+    )
     try:
         with _progress(console) as progress:
             for path in files:

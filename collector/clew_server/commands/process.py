@@ -13,7 +13,7 @@ from clew_collector.config.yaml_file import load_config
 from clew_collector.errors import ConfigError
 from clew_collector.processors.config import compose
 from clew_collector.processors.trying import Trial
-from clew_server.commands.options import CONFIG_NAME, DEFAULT_DATA, ConfigFile, found_config
+from clew_server.commands.options import CONFIG_NAME, ConfigFile, found_config
 
 
 def process(config_file: ConfigFile = None) -> None:
@@ -25,7 +25,7 @@ def process(config_file: ConfigFile = None) -> None:
     path = found_config(config_file)
     if path is None:
         raise ConfigError(f"there is no {CONFIG_NAME} in this directory: name one with --config")
-    config = load_config(path, environ=os.environ, defaults={"data": DEFAULT_DATA})
+    config = load_config(path, environ=os.environ)
     console = Console(stderr=True, highlight=False)
     if not config.processors:
         console.print(f"{path} has no processors: all is kept as it is", soft_wrap=True)

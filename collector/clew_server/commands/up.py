@@ -107,7 +107,7 @@ def up(
     path = found_config(config_file)
 
     def read() -> CollectorConfig:
-        config = load_config(path, environ=os.environ, defaults={"data": DEFAULT_DATA}, overrides=overrides)
+        config = load_config(path, environ=os.environ, overrides=overrides)
         return config.model_copy(update={"data": config.data.absolute()})
 
     config = read()

@@ -16,7 +16,7 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] *
 def load(tmp_path: Path, text: str, *, environ: dict[str, str] | None = None, **how: Any) -> CollectorConfig:
     path = tmp_path / "clew.yaml"
     path.write_text(text)
-    return load_config(path, environ=environ or {}, defaults={"data": "/var/lib/clew"}, **how)
+    return load_config(path, environ=environ or {}, **how)
 
 
 def mistakes(tmp_path: Path, text: str, **how: Any) -> list[str]:
@@ -26,18 +26,18 @@ def mistakes(tmp_path: Path, text: str, **how: Any) -> list[str]:
 
 
 def test_without_a_file_all_is_at_its_default() -> None:
-    config = load_config(None, environ={}, defaults={"data": "/var/lib/clew"})
+    config = load_config(None, environ={})
 
-    assert config == CollectorConfig(data=Path("/var/lib/clew"))
+    assert config == CollectorConfig()
     assert config.receivers.otlp_http.host == "127.0.0.1"
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "receivers:\n  zipkin: {}\n"])
 def test_an_empty_file_is_no_mistake(tmp_path: Path, text: str) -> None:
-    assert load(tmp_path, text) == CollectorConfig(data=Path("/var/lib/clew"))
+    assert load(tmp_path, text) == CollectorConfig()
 
 
-def test_what_is_given_on_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+def test_what_is_given_on_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     text = "data: /srv\ndashboard:\n  port: 1\nreceivers:\n  zipkin:\n    port: 2\n    host: 0.0.0.0\n"
 
     config = load(tmp_path, text, overrides={"receivers": {"zipkin": {"port": 3}}})
@@ -81,11 +81,75 @@ def test_every_mistake_is_told_with_its_line_and_what_would_be_right(tmp_path: P
     told = mistakes(tmp_path, text)
 
     assert told == [
-        "clew.yaml:3: receivers.zipkin.port: input should be less than or equal to 65535, got 70000",
+        "clew.yaml:3: receivers.zipkin.port: must be at most 65535, got 70000",
         "clew.yaml:4: receivers.zipkin.hots: there is no such setting; did you mean host?",
         "clew.yaml:6: receivers.syslog.tls.certificate: must be given",
         "clew.yaml:8: spol: there is no such setting; did you mean spool?",
     ]
+
+
+WORDED = {
+    "receivers: here": "1: receivers: must be settings by name, got 'here'",
+    "receivers: {zipkin: {port: many}}": "1: receivers.zipkin.port: must be a whole number, got 'many'",
+    "receivers: {zipkin: {enabled: perhaps}}": "1: receivers.zipkin.enabled: must be true or false, got 'perhaps'",
+    "receivers: {zipkin: {host: ''}}": "1: receivers.zipkin.host: must not be empty, got ''",
+    "receivers: {tail: a.log}": "1: receivers.tail: must be a list, got 'a.log'",
+    "receivers: {tail: [{paths: []}]}": "1: receivers.tail.0.paths: must not be empty",
+    "receivers: {tail: [{paths: [a], start_at: now}]}": (
+        "1: receivers.tail.0.start_at: must be 'end' or 'beginning', got 'now'"
+    ),
+    "receivers: {tail: [{paths: [a], multiline: '('}]}": (
+        "1: receivers.tail.0.multiline: must be auto, off or a regular expression, got '(': "
+        "missing ), unterminated subpattern at position 0"
+    ),
+    "receivers:\n  tail:\n  - paths: [a]\n    formt: json": (
+        "4: receivers.tail.0.formt: there is no such setting; did you mean format?"
+    ),
+    "receivers: {kafka: [{brokers: [b:1], topics: {spans: t}}]}": (
+        "1: receivers.kafka.0.topics.spans: must be 'logs' or 'traces', got 'spans'"
+    ),
+    "receivers: {kafka: [{brokers: [b:1], security: {protocol: SASL_SSL}}]}": (
+        "1: receivers.kafka.0.security: SASL_SSL needs user and password"
+    ),
+    "processors:\n- type: redact\n  keyz: [a]": ("3: processors.0.keyz: there is no such setting; did you mean keys?"),
+    "processors:\n- keys: [a]\n  type: redakt": "3: processors.0.type: there is no 'redakt'; did you mean redact?",
+    "sinks:\n- type: elasticsearch\n  url: http://a:9200\n  urls: ['http://a:9200']": (
+        "3: sinks.0.url: there is no such setting; did you mean urls?"
+    ),
+    "sinks:\n- name: a": "2: sinks.0.type: must be given; there are elasticsearch, zipkin, otlp, kafka, file",
+    "sinks: [a]": "1: sinks.0: must be settings by name, got 'a'",
+    "sinks: [{type: zipkin, url: 'ftp://a'}]": "1: sinks.0.url: must begin with 'http' or 'https', got 'ftp://a'",
+    "sinks: [{type: otlp, url: 'http://a', tls: {certifcate: a}}]": (
+        "1: sinks.0.tls.certifcate: there is no such setting; did you mean certificate?"
+    ),
+    "processors:\n- type: enrich\n  tags:\n    a: [b]": (
+        "4: processors.0.tags.a: must be text, a number, or true or false"
+    ),
+    "processors: [{type: sample, ratio: .inf}]": "1: processors.0.ratio: must be at most 1, got inf",
+    "spool: {max_age_s: 0}": "1: spool.max_age_s: must be greater than 0, got 0",
+}
+
+
+@pytest.mark.parametrize("text", WORDED)
+def test_a_mistake_is_told_in_our_words_where_it_is(tmp_path: Path, text: str) -> None:
+    assert mistakes(tmp_path, text) == [f"clew.yaml:{WORDED[text]}"]
+
+
+@pytest.mark.parametrize("given", ["hush", "12"])
+def test_a_secret_that_cannot_be_one_is_not_shown(tmp_path: Path, given: str) -> None:
+    text = f"processors: [{{type: redact, keys: [a], action: hash, salt: '{given}'}}]"
+
+    [told] = mistakes(tmp_path, text)
+
+    assert told == "clew.yaml:1: processors.0.salt: must not be shorter than 8"
+
+
+def test_tls_1_3_alone_cannot_be_asked_for_over_grpc(tmp_path: Path) -> None:
+    tls = "tls: {certificate: a, key: b, min_version: 1.3}"
+
+    [told] = mistakes(tmp_path, f"receivers:\n  otlp_http: {{{tls}}}\n  otlp_grpc: {{{tls}}}\n")
+
+    assert told.startswith("clew.yaml:3: receivers.otlp_grpc.tls: min_version 1.3 cannot be had over gRPC")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +192,7 @@ def test_no_file_does_worse_than_a_config_error(text: str, tmp_path_factory: pyt
 
     told = ""
     try:
-        load_config(path, environ={}, defaults={"data": "x"})
+        load_config(path, environ={})
     except ConfigError as error:
         told = str(error)
 

@@ -20,10 +20,12 @@ class Intake:
         self._error = error
         self.app = receiver(self._deliver, count=self._count, max_body_bytes=max_body_bytes)
 
-    async def _deliver(self, payload: Payload) -> None:
+    async def _deliver(self, payload: Payload) -> bool:
         if self._error is not None:
             raise self._error
+        is_new = all(payload.digest != each.digest for each in self.payloads)
         self.payloads.append(payload)
+        return is_new
 
     def _count(self, counter: Counter, count: int) -> None:
         self.counts[counter] = self.counts.get(counter, 0) + count

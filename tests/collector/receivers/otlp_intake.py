@@ -66,13 +66,14 @@ class OtlpIntake:
                 started.set()
                 await serve(over_http, listening, stopping=stopping)
 
-    async def _deliver(self, payload: Payload) -> None:
+    async def _deliver(self, payload: Payload) -> bool:
         await asyncio.to_thread(self.may_answer.wait)
         if self.error is not None:
             raise self.error
         if (key := KEY.get()) is not None:
             key.spend(payload.records)
         self.payloads.append(payload)
+        return True
 
     def _count(self, counter: Counter, count: int) -> None:
         self.counts[counter] += count

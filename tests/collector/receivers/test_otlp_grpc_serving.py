@@ -117,8 +117,8 @@ def test_where_keys_are_asked_for_only_senders_with_one_are_let_in() -> None:
         assert channel.unary_unary(HEALTH)(b"", timeout=TIMEOUT_S)
 
 
-async def _keep(_payload: object) -> None:
-    pass
+async def _keep(_payload: object) -> bool:
+    return True
 
 
 def _takes_connections(address: str) -> bool:

@@ -61,6 +61,15 @@ def test_protobuf_is_taken_as_it_came_and_answered_empty(intake: Intake, path: s
     assert intake.payloads[0].records == 1
 
 
+def test_what_was_there_already_is_answered_with_a_header_that_says_so(intake: Intake) -> None:
+    answers = [intake.send("/v1/logs", GOOD, PROTOBUF) for _ in range(2)]
+
+    assert [(answer.status_code, answer.headers.get("idempotent-replayed")) for answer in answers] == [
+        (200, None),
+        (200, "true"),
+    ]
+
+
 def test_json_is_taken_as_the_protobuf_that_it_stands_for(intake: Intake) -> None:
     request = traces(a_span(correlation_id="req-1", more={"n": 7, "f": 1.0}))
     document = json_format.MessageToDict(request)

@@ -30,7 +30,7 @@ _CLOSE_S: Final = 3.0
 
 log = structlog.get_logger(__name__)
 
-Deliver = Callable[[Payload], Awaitable[None]]
+Deliver = Callable[[Payload], Awaitable[object]]
 """Returns when the payload is on disk, or raises `SpoolFull` or `StoreUnavailable`."""
 
 Count = Callable[[tuple[str, str, str], int], None]

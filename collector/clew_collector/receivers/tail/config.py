@@ -23,8 +23,7 @@ class TailConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     paths: tuple[str, ...] = Field(min_length=1)
-    """Files, or patterns of `*`, `?`, `[...]` and `**`. Patterns that match rotated files as well lose nothing when
-    clew was away; no line is read twice."""
+    """Files, or patterns of `*`, `?`, `[...]` and `**`. They may match rotated files as well: no line is read twice."""
     exclude: tuple[str, ...] = ()
     """Patterns of files that are left alone: `*.bak`, or a whole path."""
     format: Format = "auto"

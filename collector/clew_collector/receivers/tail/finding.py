@@ -16,11 +16,15 @@ _WILD: Final = frozenset("*?[")
 
 @record
 class Found:
-    """A file under the name that a pattern matched; `changed` is its size and when it or its rights changed."""
+    """A file under the name that a pattern matched.
+
+    `changed` is its size and when it or its rights changed; `written_ns` when it was last written.
+    """
 
     path: str
     identity: Identity
     changed: tuple[int, int]
+    written_ns: int
     config: TailConfig
 
 
@@ -32,18 +36,23 @@ def find(configs: Iterable[TailConfig]) -> dict[Identity, Found]:
     """
     found: dict[Identity, Found] = {}
     for config in configs:
-        left_out = {path for pattern in config.exclude if _is_path(pattern) for path in _matching(pattern)}
-        by_name = [pattern for pattern in config.exclude if not _is_path(pattern)]
-        for path in sorted({path for pattern in config.paths for path in _matching(pattern)}):
-            if path in left_out or any(PurePath(path).match(pattern) for pattern in by_name):
-                continue
+        for path in sorted(included({path for pattern in config.paths for path in _matching(pattern)}, config)):
             if (file := look_at(path, config)) is not None:
                 found.setdefault(file.identity, file)
     return found
 
 
+def included(paths: Iterable[str], config: TailConfig) -> Iterator[str]:
+    """Those that the item does not exclude."""
+    left_out = {path for pattern in config.exclude if _is_path(pattern) for path in _matching(pattern)}
+    by_name = [pattern for pattern in config.exclude if not _is_path(pattern)]
+    for path in paths:
+        if path not in left_out and not any(PurePath(path).match(pattern) for pattern in by_name):
+            yield path
+
+
 def find_rotated(path: str, config: TailConfig) -> Iterator[Found]:
-    """Files beside one that may be the same log, rotated, whether a pattern matches them or not."""
+    """Files beside one that may be the same log, rotated, whether a pattern matches or excludes them or not."""
     folder = os.path.dirname(path)
     with suppress(OSError):
         for name in sorted(os.listdir(folder)):
@@ -61,7 +70,13 @@ def look_at(path: str, config: TailConfig) -> Found | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     identity = (status.st_dev, status.st_ino)
-    return Found(path=path, identity=identity, changed=(status.st_size, status.st_ctime_ns), config=config)
+    return Found(
+        path=path,
+        identity=identity,
+        changed=(status.st_size, status.st_ctime_ns),
+        written_ns=status.st_mtime_ns,
+        config=config,
+    )
 
 
 def _is_path(pattern: str) -> bool:

@@ -8,7 +8,7 @@ import structlog
 
 from clew_collector.receivers.tail.checkpoint import Checkpoint, Fingerprint, Identity, is_rotated, key_of, log_of
 from clew_collector.receivers.tail.config import TailConfig
-from clew_collector.receivers.tail.finding import Found, find, find_rotated
+from clew_collector.receivers.tail.finding import Found, find, find_rotated, included
 from clew_collector.receivers.tail.followed import FollowedFile, Pace
 from clew_collector.receivers.tail.history import History
 from clew_collector.receivers.tail.source import NotFollowedError, Source, open_source
@@ -81,28 +81,41 @@ class Follower:
             self._close(file)
 
     def _add_rotated_meanwhile(self, found: dict[Identity, Found]) -> None:
-        """Add files that were being read and now have a name that no pattern matches."""
+        """Add files that were being read, or are newer than those, and now have a name that no pattern matches."""
         configs = {config.id: config for config in self._configs}
         paths = {file.path for file in found.values()}
-        # Whatever has the inode now: that of a file which was compressed and deleted is soon used again.
-        for path, item in {(checkpoint.path, checkpoint.item) for checkpoint in self._history}:
+        saved_s: dict[tuple[str, str], int] = {}
+        for checkpoint in self._history:
+            log_file = (checkpoint.path, checkpoint.item)
+            saved_s[log_file] = max(saved_s.get(log_file, 0), checkpoint.saved_s)
+        for (path, item), last_s in saved_s.items():
             if item in configs:
-                for file in find_rotated(path, configs[item]):
-                    if file.path not in paths and self._is_known(file):
-                        found.setdefault(file.identity, file)
+                rotated = [file for file in find_rotated(path, configs[item]) if file.path not in paths]
+                for file in self._unread(path, rotated, last_s=last_s):
+                    found.setdefault(file.identity, file)
 
-    def _is_known(self, found: Found) -> bool:
+    def _unread(self, path: str, rotated: Sequence[Found], *, last_s: int) -> list[Found]:
+        """Those of a log that were being read, and if it was rotated more than once, those written after them."""
+        # Whatever has the inode now: that of a file which was compressed and deleted is soon used again.
+        known = [file for file in rotated if self._is_known(file.identity, file.path)]
+        if not rotated or self._is_still(path):
+            return known
+        since_ns = max((file.written_ns for file in known), default=last_s * 10**9)
+        newer = [file for file in rotated if file not in known and file.written_ns > since_ns]
+        return known + [file for file in newer if any(included([file.path], file.config))]
+
+    def _is_still(self, path: str) -> bool:
+        """Whether the file that was read under a name is there under that name now."""
         try:
-            source = open_source(found.path)
-        except (OSError, NotFollowedError):
-            return False
-        try:
-            head = source.head()
-            return bool(head) and self._history.of_original(found.identity, found.path, head, now_s=0) is not None
+            status = os.stat(path)
         except OSError:
             return False
-        finally:
-            source.close()
+        head = _head(path)
+        return bool(head) and self._history.of_file((status.st_dev, status.st_ino), head) is not None
+
+    def _is_known(self, identity: Identity, path: str) -> bool:
+        head = _head(path)
+        return bool(head) and self._history.of_original(identity, path, head, now_s=0) is not None
 
     def _let_go(self, found: Mapping[Identity, Found], now_s: float) -> None:
         for identity, file in tuple(self.files.items()):
@@ -193,6 +206,20 @@ class Follower:
         if not is_known:
             log.warning("a file cannot be followed", path=path, error=str(error))
             self._refuse(reason)
+
+
+def _head(path: str) -> bytes:
+    """How a file begins; empty if it cannot be read."""
+    try:
+        source = open_source(path)
+    except (OSError, NotFollowedError):
+        return b""
+    try:
+        return source.head()
+    except OSError:
+        return b""
+    finally:
+        source.close()
 
 
 def _after_last_line(source: Source) -> int:

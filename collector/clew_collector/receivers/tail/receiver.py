@@ -27,7 +27,7 @@ _RETRY_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 
-Deliver = Callable[[Payload], Awaitable[None]]
+Deliver = Callable[[Payload], Awaitable[object]]
 """Returns when the payload is on disk, or raises `SpoolFull` or `StoreUnavailable`."""
 
 Count = Callable[[Counter, int], None]

@@ -2,7 +2,9 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,6 +14,9 @@ from clew_collector.receivers.tail.follower import Follower
 from clew_collector.receivers.tail.history import History
 from clew_collector.receivers.tail.reading import Reader
 from tests.collector.receivers.tail.following import Tail, append, attributes_of, eventually
+
+NOBODY = 65534
+"""The user and group that own nothing."""
 
 
 def test_a_line_is_a_record_with_its_file_its_service_and_its_ids(tmp_path: Path) -> None:
@@ -224,9 +229,23 @@ def test_a_file_that_cannot_be_followed_is_counted_once_and_does_not_hold_up_oth
     assert sum(tail.counts.values()) == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_counted_once_and_read_when_it_may(tmp_path: Path) -> None:
-    tail, file = Tail(tmp_path), tmp_path / "a.log"
+@pytest.fixture
+def folder_of_nobody() -> Iterator[Path]:
+    """A folder of who may not read everything: root may, so for a while it is `nobody`."""
+    root = os.geteuid() == 0
+    with TemporaryDirectory() as folder:
+        if root:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_is_counted_once_and_read_when_it_may(folder_of_nobody: Path) -> None:
+    tail, file = Tail(folder_of_nobody), folder_of_nobody / "a.log"
     append(file, "one\n")
     file.chmod(0)
 

@@ -63,6 +63,72 @@ def test_a_file_renamed_while_clew_was_away_is_read_on_though_no_pattern_matches
     assert sorted(tail.bodies) == expected(7)
 
 
+def in_turn(file: Path, suffixes: list[str], *, copies: bool, compresses: bool) -> None:
+    """Rotate several times, an hour after one another."""
+    for number, suffix in enumerate(suffixes):
+        rotated = Path(f"{file}{suffix}")
+        append(file, lines(3 + number, 4 + number))
+        if copies:
+            shutil.copyfile(file, rotated)
+            os.truncate(file, 0)
+        else:
+            os.rename(file, rotated)
+        written_s = 1_800_000_000 + 3600 * number
+        if compresses:
+            rotated.with_name(f"{rotated.name}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
+            rotated.unlink()
+        for each in rotated.parent.glob(f"{rotated.name}*"):
+            os.utime(each, (written_s, written_s))
+
+
+@pytest.mark.parametrize("compresses", [False, True], ids=["plain", "gz"])
+@pytest.mark.parametrize("copies", [False, True], ids=["renamed", "copied"])
+def test_a_log_rotated_several_times_while_clew_was_away_is_read_though_no_pattern_matches_that(
+    tmp_path: Path, copies: bool, compresses: bool
+) -> None:
+    tail, file = Tail(tmp_path, paths=[str(tmp_path / "*.log")]), tmp_path / "app.log"
+    append(tmp_path / "app.log.4", "from before clew was there\n")
+    os.utime(tmp_path / "app.log.4", (1_700_000_000, 1_700_000_000))
+    append(file, lines(0, 3))
+    tail.run(until=lambda: len(tail.bodies) == 3)
+
+    in_turn(file, [".3", ".2", ".1"], copies=copies, compresses=compresses)
+    append(file, lines(6, 7))
+    tail.run(until=lambda: len(tail.bodies) >= 7)
+    append(file, lines(7, 8))
+    tail.run(until=lambda: len(tail.bodies) >= 8)
+
+    assert sorted(tail.bodies) == expected(8)
+
+
+def test_of_a_log_whose_last_file_is_gone_those_written_since_are_read_but_what_is_excluded(
+    tail: Tail, file: Path
+) -> None:
+    tail.configs[0] = tail.configs[0].model_copy(update={"paths": (str(file),), "exclude": ("*.1",)})
+    append(file, lines(0, 3))
+    tail.run(until=lambda: len(tail.bodies) == 3)
+
+    in_turn(file, [".3", ".2", ".1"], copies=False, compresses=False)
+    Path(f"{file}.3").unlink()
+    append(file, lines(6, 7))
+    tail.run(until=lambda: len(tail.bodies) >= 5)
+
+    assert sorted(tail.bodies) == ["line 0", "line 1", "line 2", "line 4", "line 6"]
+
+
+def test_beside_a_log_that_was_not_rotated_nothing_is_read_that_no_pattern_matches(tail: Tail, file: Path) -> None:
+    tail.configs[0] = tail.configs[0].model_copy(update={"paths": (str(file),)})
+    append(file, lines(0, 3))
+    tail.run(until=lambda: len(tail.bodies) == 3)
+
+    append(Path(f"{file}.1"), "somebody's copy\n")
+    os.utime(f"{file}.1", (1_900_000_000, 1_900_000_000))
+    append(file, lines(3, 4))
+    tail.run(until=lambda: len(tail.bodies) >= 4)
+
+    assert tail.bodies == expected(4)
+
+
 def test_copytruncate_loses_nothing_and_the_copy_is_not_read_again(tail: Tail, file: Path) -> None:
     append(file, lines(0, 3))
 
