@@ -15,7 +15,7 @@ from clew.pytest_plugin import everything_sends_to_a_collector
 from clew.runtime import RUNTIME
 from tests.servers import atheris as atheris_fuzzer
 from tests.servers import chromium as chromium_server
-from tests.servers import elasticsearch, kafka, moto, node_sdk, rabbitmq, redis, rsyslog, syslog_ng, zipkin
+from tests.servers import elasticsearch, kafka, minio, moto, node_sdk, rabbitmq, redis, rsyslog, syslog_ng, zipkin
 from tests.servers import logger as util_linux_logger
 from tests.servers import small_disk as small_disk_server
 from tests.servers import telemetrygen as go_telemetrygen
@@ -88,6 +88,12 @@ def kafka_url(servers: _Servers) -> str:
 @pytest.fixture
 def aws_url(servers: _Servers) -> str:
     return servers.get("moto", moto.start).url
+
+
+@pytest.fixture
+def s3_url(servers: _Servers) -> str:
+    """A real server of S3's protocol; who asks is `minio.KEY`, with that as the password too."""
+    return servers.get("MinIO", minio.start).url
 
 
 @pytest.fixture(params=[rsyslog, syslog_ng], ids=["rsyslog", "syslog-ng"])

@@ -8,11 +8,10 @@ import typer
 
 from clew import run
 from clew_collector.errors import ClewError, ConfigError
-from clew_server.commands import config, dead_letters, demo, keys
+from clew_server.commands import config, dead_letters, demo, keys, sinks
 from clew_server.commands.import_files import import_files
 from clew_server.commands.process import process
 from clew_server.commands.show_request import show_request
-from clew_server.commands.sinks import sinks
 from clew_server.commands.up import up
 from clew_server.process import CONFIG_ERROR_STATUS
 
@@ -30,7 +29,7 @@ app.add_typer(demo.app, name="demo")
 app.command("import")(import_files)
 app.command("request")(show_request)
 app.command("process")(process)
-app.command("sinks")(sinks)
+app.add_typer(sinks.app, name="sinks")
 app.add_typer(config.app, name="config")
 app.add_typer(dead_letters.app, name="deadletter")
 app.add_typer(keys.app, name="keys")

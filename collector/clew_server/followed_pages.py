@@ -12,8 +12,9 @@ from clew.incoming import exclude
 from clew_dashboards.dashboard import wants_json
 from clew_server.own_telemetry import is_observed
 from clew_server.probes import PROBED_PATHS
+from clew_server.sink_states import SINKS_PATH
 
-_POLLED_PATHS: Final = ("/health", "/logs", "/services", *PROBED_PATHS)
+_POLLED_PATHS: Final = ("/health", "/logs", "/services", SINKS_PATH, *PROBED_PATHS)
 
 
 def follow_pages(app: FastAPI) -> None:

@@ -14,7 +14,7 @@ from clew_collector.processors.config import Processors, compose
 from clew_collector.spool import Spool
 from clew_collector.stores.duckdb import DuckDBStore
 from clew_dashboards.app import create_app
-from clew_server import probes
+from clew_server import probes, sink_states, stored_records
 from clew_server.followed_pages import follow_pages
 from clew_server.health import health_of
 from clew_server.housekeeping import keep_house
@@ -57,6 +57,8 @@ def keep_and_show(config: CollectorConfig, listening: socket.socket) -> None:
     try:
         app = create_app(store, health=lambda: health_of(take()), allowed_hosts=LOCAL_NAMES)
         app.include_router(probes.router(take))
+        app.include_router(sink_states.router(config, take))
+        app.include_router(stored_records.router(store))
         follow_pages(app)
         run_async(_show(app, listening))
     finally:

@@ -116,7 +116,7 @@ def _read_duration(text: str, now_ns: int) -> int:
     return round(duration_ms * NS_PER_MS)
 
 
-def _read_time(text: str, now_ns: int) -> int:
+def read_time(text: str, now_ns: int) -> int:
     """ISO 8601 (UTC if it names no zone), whole nanoseconds since 1970, or an age such as `15m`."""
     if age := _AGE.fullmatch(text):
         return max(0, now_ns - int(age[1]) * _AGE_UNITS_S[age[2]] * NS_PER_S)
@@ -155,8 +155,8 @@ _READERS: Final[_Readers] = {
     "min_duration_ms": ("min_duration_ns", _read_duration),
     "id": ("id", _read_text),
     "error": ("error", _read_error),
-    "from": ("from_ns", _read_time),
-    "to": ("to_ns", _read_time),
+    "from": ("from_ns", read_time),
+    "to": ("to_ns", read_time),
     "limit": ("limit", _read_limit),
     "cursor": ("cursor", _read_text),
 }

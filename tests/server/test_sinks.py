@@ -40,7 +40,8 @@ def test_a_sink_that_is_away_holds_neither_the_store_nor_another_sink(tmp_path: 
         listed = clew("sinks", "--data", str(tmp_path / "data")).stdout
 
     assert (state["store"]["payloads"], state["away"]["payloads"]) == (0, 1)
-    assert [line.split()[:2] for line in listed.splitlines()[1:]] == [["store", "0"], ["away", "1"], ["file", "0"]]
+    assert [line.split()[0] for line in listed.splitlines()[1:] if line[0] != " "] == ["store", "away", "file"]
+    assert listed.count("1 payload waiting") == 1
     [file] = [path for path in (tmp_path / "archive").rglob("*.parquet") if "logs" in str(path)]
     assert pq.read_table(file).num_rows == 2
     assert "clew is not running" in clew("sinks", "--data", str(tmp_path / "data")).stdout

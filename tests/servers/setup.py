@@ -8,16 +8,32 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
-from tests.servers import chromium, elasticsearch, kafka, node_sdk, rabbitmq, rsyslog, syslog_ng, telemetrygen, zipkin
+from tests.servers import (
+    chromium,
+    elasticsearch,
+    kafka,
+    minio,
+    node_sdk,
+    opensearch,
+    rabbitmq,
+    rsyslog,
+    syslog_ng,
+    telemetrygen,
+    zipkin,
+)
 from tests.servers.artifacts import fetched
 from tests.servers.containers import engine
 from tests.servers.java import java_homes
 from tests.servers.missing import ServerMissingError
 
-# For the newest Elasticsearch; Debian 12 offers none of them, and an older Elasticsearch runs on what it has.
-NEWER_JAVAS = ("openjdk-25-jre-headless", "openjdk-21-jre-headless", "temurin-25-jdk", "temurin-21-jdk")
+# For the newest Elasticsearch, with a compiler; Debian 12 offers none of them, and an older Elasticsearch runs on what
+# it has.
+NEWER_JAVAS = ("openjdk-25-jdk-headless", "openjdk-21-jdk-headless", "temurin-25-jdk", "temurin-21-jdk")
+# For OpenSearch, which the newest do not run.
+OLDER_JAVAS = ("openjdk-21-jre-headless", "openjdk-17-jre-headless")
 # Asked by Debian whether a package may start its service: a Redis of the machine is not what the tests want.
 POLICY = Path("/usr/sbin/policy-rc.d")
 _APT_TIMEOUT_S = 1200
@@ -28,27 +44,33 @@ def main() -> None:
         _install()
         java_homes.cache_clear()
     if engine() is None:
-        _fetch("Elasticsearch", lambda: fetched(elasticsearch.artifact_and_java()[0]))
+        _fetch("Elasticsearch", lambda: fetched(elasticsearch.newest().artifact))
         _fetch("Zipkin", lambda: fetched(zipkin.ARTIFACT))
+    _fetch("Elasticsearch 8", lambda: fetched(elasticsearch.EIGHT.artifact))
+    _fetch("OpenSearch", lambda: fetched(opensearch.DISTRIBUTION.artifact))
     if kafka.URL_VARIABLE not in os.environ:
         _fetch("Kafka", kafka.fetched)
     for daemon in (rsyslog, syslog_ng):
         _fetch(daemon.PACKAGES[0], daemon.fetched)
     _fetch("telemetrygen", telemetrygen.find)
+    if minio.URL_VARIABLE not in os.environ:
+        _fetch("MinIO", minio.find)
     _fetch("OpenTelemetry's JavaScript SDK", node_sdk.find)
 
 
 def _missing_packages() -> Iterator[str]:
     """Debian's packages for what is neither here nor given by the environment."""
     newest_java = max((version for version, _ in java_homes()), default=0)
-    if newest_java < min(elasticsearch.VERSION_BY_JAVA) or (
-        _may_install() and newest_java < max(elasticsearch.VERSION_BY_JAVA)
+    if newest_java < elasticsearch.EIGHT.javas.start or (
+        _may_install() and newest_java < elasticsearch.NINE.javas.start
     ):
         newer = next(filter(_is_offered, NEWER_JAVAS), None)
         if newer is not None:
             yield newer
-        elif newest_java < min(elasticsearch.VERSION_BY_JAVA):
+        elif newest_java < elasticsearch.EIGHT.javas.start:
             yield "default-jre-headless"
+    if opensearch.DISTRIBUTION.java_home() is None:
+        yield from islice(filter(_is_offered, OLDER_JAVAS), 1)
     if shutil.which("mvn") is None and not _all_fetched():
         yield "maven"
     if chromium.EXECUTABLE_VARIABLE not in os.environ and not any(map(shutil.which, chromium.NAMES)):
@@ -63,10 +85,11 @@ def _missing_packages() -> Iterator[str]:
 
 def _all_fetched() -> bool:
     try:
-        elasticsearch_artifact = elasticsearch.artifact_and_java()[0]
-        return elasticsearch_artifact.path.exists() and zipkin.ARTIFACT.path.exists() and kafka.JARS.exists()
+        newest = elasticsearch.newest()
     except ServerMissingError:
         return False
+    artifacts = (newest.artifact, elasticsearch.EIGHT.artifact, opensearch.DISTRIBUTION.artifact, zipkin.ARTIFACT)
+    return all(artifact.path.exists() for artifact in artifacts) and kafka.JARS.exists()
 
 
 def _is_offered(package: str) -> bool:

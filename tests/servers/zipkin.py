@@ -16,9 +16,9 @@ _JAVA_NEEDED = 17
 
 
 @contextmanager
-def start() -> Iterator[Server]:
-    """An empty Zipkin, from when it answers. Raises `ServerMissingError`."""
-    if given := os.environ.get(URL_VARIABLE):
+def start(*, port: int = 0) -> Iterator[Server]:
+    """An empty Zipkin, from when it answers; one of its own if a port is given. Raises `ServerMissingError`."""
+    if not port and (given := os.environ.get(URL_VARIABLE)):
         yield Server(url=given)
         return
     try:
@@ -32,7 +32,7 @@ def start() -> Iterator[Server]:
         ) as server:
             yield server
         return
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     # The oldest Java that will do: it is the one that Zipkin is made and tested with.
     argv = [str(javas[-1] / "bin" / "java"), "-Xmx512m", "-jar", str(jar), f"--server.port={port}"]

@@ -51,22 +51,24 @@ class Processors:
                 select = processor.apply(signal, select)
         return select
 
-    def process(self, batch: Batch) -> Processed:
-        """A batch with all processors applied, and what they drop of it.
+    def process(self, batch: Batch, *, with_limits: bool = True) -> Processed:
+        """A batch with all processors applied, or all but rate limits, and what they drop of it.
 
         The records are looked at here only to be counted, by processors that drop; all else happens when the SELECT
         is run. Raises `BadPayload` for a batch that cannot be read.
         """
         try:
-            return self._process(batch)
+            return self._process(
+                batch, [each for each in self._processors if with_limits or not isinstance(each, RateLimit)]
+            )
         except duckdb.Error as error:
             raise BadPayload(f"cannot be processed: {error}") from error
 
-    def _process(self, batch: Batch) -> Processed:
+    def _process(self, batch: Batch, processors: Iterable[Processor | RateLimit]) -> Processed:
         drops: list[Drop] = []
         limited: list[Limited] = []
         select = batch.select
-        for processor in self._processors:
+        for processor in processors:
             if isinstance(processor, RateLimit):
                 processor = processor.for_batch(self._holding(batch), batch.signal, select)
                 limited.append(processor)

@@ -32,8 +32,9 @@ MACROS: Final = (
         WHEN type = {V.EMPTY} THEN 'null'
         ELSE text END""",
     # Of two with the same key the last one holds. A name of nothing but blanks is none for those who read JSON.
-    """CREATE OR REPLACE MACRO json_name(k) AS
-        to_json(CASE WHEN trim(k, ' \t\r\n') = '' THEN concat('(blank ', length(k), ')') ELSE k END)""",
+    # What begins with a blank sorts before '!': the cheap question spares almost all names the other one.
+    """CREATE OR REPLACE MACRO json_name(k) AS to_json(
+        CASE WHEN k < '!' AND trim(k, ' \t\r\n') = '' THEN concat('(blank ', length(k), ')') ELSE k END)""",
     """CREATE OR REPLACE MACRO json_attributes(keys, texts, types, without) AS concat('{', array_to_string(
         list_transform(keys, lambda k, i: CASE
             WHEN list_contains(without, k) OR list_contains(keys[i + 1:], k) THEN NULL

@@ -1,11 +1,14 @@
 """What sinks that speak HTTP have in common: where to, with which headers and certificates, and what answers mean."""
 
+import ipaddress
+import re
 import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
@@ -17,6 +20,9 @@ from clew_collector.sinks.base import SinkUnavailable
 MAX_REASON_LENGTH: Final = 300
 
 _CONNECT_TIMEOUT_S: Final = 10.0
+# As OpenSSL and gRPC put it.
+_ANOTHER_HOST: Final = re.compile("is not valid for|hostname verification", re.I)
+_UNKNOWN_AUTHORITY: Final = re.compile("certificate.verify.failed", re.I)
 
 
 class ClientTls(BaseModel):
@@ -70,6 +76,15 @@ def open_client(target: HttpTarget) -> httpx.Client:
     )
 
 
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's own: compressing for it would cost both sides, and save nothing."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def client_context(tls: ClientTls) -> ssl.SSLContext:
     """What a client checks and shows. Raises `ConfigError` if a file is missing or is not what it should be."""
     name = "ca"
@@ -90,12 +105,21 @@ def post(client: httpx.Client, url: str, body: bytes, headers: Mapping[str, str]
     except httpx.TimeoutException as error:
         raise SinkUnavailable(f"{url}: no answer in time ({type(error).__name__})") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SinkUnavailable(f"{url}: {error or type(error).__name__}") from error
+        said = str(error) or type(error).__name__
+        raise SinkUnavailable(f"{url}: {said}{tls_hint(said)}") from error
 
 
 def unavailable(url: str, response: httpx.Response) -> SinkUnavailable:
     """What to raise for an answer after which the same should be sent again later."""
-    return SinkUnavailable(f"{url}: {told(response)}", retry_after_s=retry_after_s(response))
+    hint = "; check headers" if response.status_code in (401, 403) else ""
+    return SinkUnavailable(f"{url}: {told(response)}{hint}", retry_after_s=retry_after_s(response))
+
+
+def tls_hint(said: str) -> str:
+    """What to look at after a certificate was not accepted, whichever library says so; else nothing."""
+    if _ANOTHER_HOST.search(said):
+        return "; check the address: the certificate is for another host"
+    return "; check tls.ca" if _UNKNOWN_AUTHORITY.search(said) else ""
 
 
 def told(response: httpx.Response) -> str:

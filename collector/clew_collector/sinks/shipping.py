@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
 
@@ -15,6 +16,7 @@ from clew_collector.errors import BadPayload, ClewError, StoreUnavailable
 from clew_collector.model import Signal
 from clew_collector.processors.base import Drop
 from clew_collector.processors.config import Processors
+from clew_collector.sinks.ahead import Ahead, decoded
 from clew_collector.sinks.base import (
     DroppingSink,
     Outgoing,
@@ -27,8 +29,6 @@ from clew_collector.sinks.base import (
 from clew_collector.sinks.pacing import BackOff, BatchBounds, BatchSize
 from clew_collector.sinks.refused import by_payload, only_records
 from clew_collector.spool import Series, Spool, Spooled
-from clew_collector.wire.otlp.numbered import NUMBERED_SELECTS, with_numbers
-from clew_collector.wire.otlp.payload import decode
 
 _IDLE_WAIT_S: Final = 0.05
 _FILL_WAIT_S: Final = 0.3
@@ -45,6 +45,8 @@ class Shipping:
     It keeps a cursor of its own, under the sink's name, so that a slow sink holds nobody else. A payload counts as
     shipped when the sink has acknowledged it. Before a batch is handed over, its newest number goes to disk: whatever
     dies, the sink is told afterwards which payloads it may have been given before (`Outgoing.attempted_id`).
+
+    While there is a backlog, the next batch is decoded as the sink writes this one.
 
     Other threads may read how it fares: `lag_s` is how long the oldest payload of the last batch took from its
     receipt until it was acknowledged, `None` before the first one; `outage` is why the sink takes nothing, `None`
@@ -75,6 +77,7 @@ class Shipping:
         self._counts: Tally[Series] = Tally()
         self._fill_wait_s = sink.fill_wait_s if isinstance(sink, PatientSink) else _FILL_WAIT_S
         self._was_full = False
+        self._ahead = Ahead(signal)
         self._after_id = spool.cursor(self.reader, signal)
         self._attempt_key = f"sink:{self.reader}:{signal}"
         self._attempted_id = int(spool.checkpoints(self._attempt_key).get(self._attempt_key, "-1"))
@@ -103,22 +106,18 @@ class Shipping:
 
         Raises `SinkUnavailable`, or `StoreUnavailable` for the spool; the batch stays in the spool.
         """
-        taken = self._spool.take(
-            self.signal,
-            after_id=self._after_id,
-            max_records=self._size.records,
-            max_bytes=self._size.bytes,
-            reader=self.reader,
-        )
-        records = sum(spooled.records for spooled in taken)
-        self._was_full = 2 * records > self._size.records or 2 * _bytes_of(taken) > self._size.bytes
+        ahead = self._ahead.take(self._after_id)
+        taken = self._take(self._after_id) if ahead is None else ahead.taken
+        self._was_full = self._is_full(taken)
         if not taken:
             return 0
         attempted_id = self._attempted_id
         self._note_attempt(taken[-1].id)
         self._counts.clear()
+        if self._was_full:
+            self._look_ahead(taken[-1].id)
         try:
-            self._ship_all(taken, attempted_id)
+            self._ship_all(taken, attempted_id, None if ahead is None else ahead.batch)
         except SinkUnavailable:
             self._size.shrink()
             raise
@@ -127,17 +126,35 @@ class Shipping:
         self.lag_s = max(0.0, (self._clock_ns() - min(spooled.received_ns for spooled in taken)) / 1e9)
         self._after_id = taken[-1].id
         self._spool.advance(self.signal, self._after_id, reader=self.reader, counts=self._counts)
-        return max(1, records)
+        return max(1, _records_of(taken))
+
+    def _take(self, after_id: int) -> list[Spooled]:
+        return self._spool.take(
+            self.signal,
+            after_id=after_id,
+            max_records=self._size.records,
+            max_bytes=self._size.bytes,
+            reader=self.reader,
+        )
+
+    def _is_full(self, taken: Sequence[Spooled]) -> bool:
+        """Whether these are so many that more is likely to wait."""
+        return 2 * _records_of(taken) > self._size.records or 2 * _bytes_of(taken) > self._size.bytes
+
+    def _look_ahead(self, after_id: int) -> None:
+        """Have the next batch decoded, if there is one that would not be larger if it were taken later."""
+        if self._is_full(taken := self._take(after_id)):
+            self._ahead.begin(after_id, taken)
 
     def _note_attempt(self, last_id: int) -> None:
         if last_id > self._attempted_id:
             self._spool.keep_checkpoints({self._attempt_key: str(last_id)})
             self._attempted_id = last_id
 
-    def _ship_all(self, taken: Sequence[Spooled], attempted_id: int) -> None:
+    def _ship_all(self, taken: Sequence[Spooled], attempted_id: int, batch: Future[Batch] | None = None) -> None:
         """Hand payloads over in order; halve a list that is rejected until the payloads at fault stand alone."""
         try:
-            self._ship(taken, attempted_id)
+            self._ship(taken, attempted_id, batch)
         except (BadPayload, SinkRejected) as error:
             if len(taken) == 1:
                 self._set_aside(taken[0], str(error))
@@ -147,10 +164,12 @@ class Shipping:
             self._ship_all(taken[:middle], taken[-1].id)
             self._ship_all(taken[middle:], taken[-1].id)
 
-    def _ship(self, taken: Sequence[Spooled], attempted_id: int) -> None:
+    def _ship(self, taken: Sequence[Spooled], attempted_id: int, begun: Future[Batch] | None) -> None:
         with _translated_errors():
-            batch = self._decode(taken)
-            processed = None if self._processors is None else self._processors.process(batch)
+            batch = decoded(self.signal, taken) if begun is None else begun.result()
+            # What is replayed has kept to the rates already.
+            limited = not taken[0].is_replayed
+            processed = None if self._processors is None else self._processors.process(batch, with_limits=limited)
             select = batch.select if processed is None else processed.batch.select
             refused = self._sink.write(
                 Outgoing(
@@ -171,13 +190,8 @@ class Shipping:
             for reason, count in self._sink.take_dropped(self.signal).items():
                 self._counts[Series("dropped", self.signal, reason, self.reader)] += count
                 dropped += count
-        shipped = sum(spooled.records for spooled in taken) - len(refused) - dropped
+        shipped = _records_of(taken) - len(refused) - dropped
         self._counts[Series("shipped", self.signal, "", self.reader)] += shipped
-
-    def _decode(self, taken: Sequence[Spooled]) -> Batch:
-        table = decode(self.signal, [spooled.body for spooled in taken])
-        numbered = with_numbers(self.signal, table, [spooled.id for spooled in taken])
-        return Batch(signal=self.signal, table=numbered, select=NUMBERED_SELECTS[self.signal], last_id=taken[-1].id)
 
     def _count_drops(self, drops: Sequence[Drop]) -> int:
         for drop in drops:
@@ -234,6 +248,10 @@ def _translated_errors() -> Iterator[None]:
         if isinstance(error, _NOT_THE_BATCH):
             raise SinkUnavailable(f"cannot encode: {error}") from error
         raise SinkRejected(f"cannot be encoded: {error}") from error
+
+
+def _records_of(taken: Sequence[Spooled]) -> int:
+    return sum(spooled.records for spooled in taken)
 
 
 def _bytes_of(taken: Sequence[Spooled]) -> int:

@@ -13,10 +13,11 @@ from pydantic import Field
 from clew_collector.model import Signal
 from clew_collector.sinks.base import Outgoing, RefusedRecord, SinkRejected
 from clew_collector.sinks.connections import Connections
-from clew_collector.sinks.http import HttpTarget, open_client, post, told, unavailable
+from clew_collector.sinks.http import HttpTarget, is_here, open_client, post, told, unavailable
 from clew_collector.wire.zipkin.to_json import encode_v2_json
 
-_HEADERS: Final = {"content-type": "application/json", "content-encoding": "gzip"}
+_JSON: Final = {"content-type": "application/json"}
+_GZIP: Final = {"content-encoding": "gzip"}
 _GZIP_LEVEL: Final = 1
 # What the body itself is to blame for: not understood, too large, not accepted. All else may pass.
 _REFUSALS: Final = (400, 413, 422)
@@ -31,6 +32,8 @@ class ZipkinSinkConfig(HttpTarget):
     type: Literal["zipkin"] = "zipkin"
     name: str = Field(default="zipkin", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
     """What it is called on the Health page. The queue remembers by it how far it has come."""
+    gzip: bool | None = None
+    """Whether bodies are compressed. If it is left out they are, but for a Zipkin on this machine."""
     max_body_bytes: int = Field(default=2 << 20, ge=1 << 10, le=64 << 20)
     """Of one request, before it is compressed; a span that is larger by itself is sent by itself."""
 
@@ -47,6 +50,7 @@ class ZipkinSink:
     def __init__(self, config: ZipkinSinkConfig) -> None:
         self._config = config
         self._url = f"{config.base_url}/api/v2/spans"
+        self._compresses = config.gzip if config.gzip is not None else not is_here(self._url)
         self._client = open_client(config)
         self._threads = ThreadPoolExecutor(config.connections, thread_name_prefix=f"sink-{config.name}")
         self._connections = Connections()
@@ -89,7 +93,7 @@ class ZipkinSink:
             body = spans.body(rows)
             if body is None:
                 continue
-            response = post(self._client, self._url, gzip.compress(body, _GZIP_LEVEL, mtime=0), _HEADERS)
+            response = self._post(body)
             if response.is_success:
                 continue
             reason = self._refusal(response)
@@ -101,6 +105,11 @@ class ZipkinSink:
             middle = len(rows) // 2
             waiting += [rows[middle:], rows[:middle]]
         return refused
+
+    def _post(self, body: bytes) -> httpx.Response:
+        if not self._compresses:
+            return post(self._client, self._url, body, _JSON)
+        return post(self._client, self._url, gzip.compress(body, _GZIP_LEVEL, mtime=0), _JSON | _GZIP)
 
     def _refusal(self, response: httpx.Response) -> str:
         if response.status_code not in _REFUSALS:

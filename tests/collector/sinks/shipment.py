@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 from google.protobuf.message import Message
@@ -42,8 +43,8 @@ def lines(payloads: int, each: int, *, start: int = 0) -> list[ExportLogsService
 class Streams:
     """Two data streams that no other test has, and what is in them."""
 
-    def __init__(self, url: str) -> None:
-        self.client = Elasticsearch(url, request_timeout=60)
+    def __init__(self, url: str, **client: Any) -> None:
+        self.client = Elasticsearch(url, request_timeout=60, **client)
         mark = uuid.uuid4().hex[:12]
         self.logs, self.traces = f"logs-clew-{mark}", f"traces-clew-{mark}"
 
@@ -83,6 +84,14 @@ def shipping(
     finally:
         sink.close()
         spool.close()
+
+
+@contextmanager
+def crash_before_the_cursor_moves() -> Iterator[None]:
+    """What is shipped in here is shipped again afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Spool, "advance", lambda *_, **__: None)
+        yield
 
 
 class NoWait(BackOff):

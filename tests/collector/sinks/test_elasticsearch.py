@@ -223,8 +223,8 @@ def test_a_stream_of_any_name_sorts_by_nanoseconds(tmp_path: Path, elasticsearch
 
 
 def test_the_published_templates_are_those_of_the_package() -> None:
-    packaged = {path.name: path.read_bytes() for path in PACKAGED.glob("*.json")}
-    published = {path.name: path.read_bytes() for path in PUBLISHED.glob("*.json")}
+    packaged = {path.relative_to(PACKAGED): path.read_bytes() for path in PACKAGED.rglob("*.json")}
+    published = {path.relative_to(PUBLISHED): path.read_bytes() for path in PUBLISHED.rglob("*.json")}
 
     assert packaged == published
     assert packaged

@@ -16,11 +16,8 @@ from clew_collector.sinks.shipping import Shipping
 from clew_collector.spool import Series, Spool
 from clew_collector.wire.otlp.payload import parse
 from tests.collector.otlp_builders import a_log, logs
-from tests.collector.sinks.faulty_proxy import HALF_AN_ANSWER, NO_ANSWER, NOT_SENT, Fault, FaultyProxy, faulty_proxy
-from tests.collector.sinks.shipment import Streams, fill, lines, shipping
-from tests.conftest import _give_up
-from tests.servers import elasticsearch
-from tests.servers.missing import ServerMissingError
+from tests.collector.sinks.faulty_proxy import NO_ANSWER, NOT_SENT, Fault, FaultyProxy, faulty_proxy
+from tests.collector.sinks.shipment import Streams, crash_before_the_cursor_moves, fill, lines, shipping
 from tests.servers.processes import free_port
 
 REJECTED_ITEM = b'{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"queue full"}}}'
@@ -71,8 +68,6 @@ def is_empty(spool: Spool) -> bool:
 FAULTS = {
     "the request is lost": NOT_SENT,
     "the answer is lost": NO_ANSWER,
-    "half of the answer is lost": HALF_AN_ANSWER,
-    "too many requests": Fault(is_passed_on=False, status=429, headers={"retry-after": "1"}),
     "a proxy gives up after it was passed on": Fault(is_passed_on=True, status=504, body=b"<html>gateway timeout"),
     "an answer that is no JSON": Fault(is_passed_on=True, status=200, body=b"<html>hello"),
     "a proxy that has no upstream": Fault(is_passed_on=False, status=503, headers={"content-type": "text/html"}),
@@ -104,21 +99,6 @@ def one_line_at_most() -> Iterator[None]:
             raise AssertionError("more than a line") from error
 
 
-@pytest.mark.parametrize("fault", [NO_ANSWER, HALF_AN_ANSWER])
-def test_a_rollover_after_an_answer_that_was_lost_doubles_nothing(
-    tmp_path: Path, spool: Spool, proxy: FaultyProxy, streams: Streams, fault: Fault
-) -> None:
-    proxy.bulk_faults(fault)
-    with shipping(tmp_path, proxy.url, streams) as loop:
-        with pytest.raises(SinkUnavailable):
-            loop.step()
-        streams.roll_over()
-        loop.drain()
-
-    assert len(streams.client.indices.get(index=streams.logs)) == 2
-    assert streams.messages() == EACH_ONCE
-
-
 def test_a_rollover_after_a_failed_batch_doubles_nothing_of_the_smaller_ones_that_follow(
     tmp_path: Path, spool: Spool, proxy: FaultyProxy, streams: Streams
 ) -> None:
@@ -136,14 +116,18 @@ def test_a_rollover_after_a_failed_batch_doubles_nothing_of_the_smaller_ones_tha
 def test_a_batch_that_is_given_again_is_not_doubled(
     tmp_path: Path, spool: Spool, elasticsearch_url: str, streams: Streams
 ) -> None:
-    for _ in range(2):
-        with shipping(tmp_path, elasticsearch_url, streams) as loop:
-            loop.drain()
-        spool._connection.execute("UPDATE cursors SET last_id = -1")
-        fill(spool, *lines(20, 100))
-        spool._connection.execute("DELETE FROM digests")
+    with crash_before_the_cursor_moves(), shipping(tmp_path, elasticsearch_url, streams) as loop:
+        loop.drain()
+    assert spool.depth().payloads == 20
+    nothing_says_that_it_was_sent = {"sink:elasticsearch:logs": "-1"}
+    spool.keep_checkpoints(nothing_says_that_it_was_sent)
+
+    with shipping(tmp_path, elasticsearch_url, streams) as loop:
+        loop.drain()
 
     assert streams.messages() == EACH_ONCE
+    assert is_empty(spool)
+    assert spool.counters()[Series("shipped", "logs", "", "elasticsearch")] == 2_000
 
 
 def test_away_at_the_start_is_one_line_and_all_arrive_when_it_comes(
@@ -176,19 +160,24 @@ def test_the_next_node_is_asked_when_one_is_away(
     assert streams.messages() == EACH_ONCE
 
 
-def test_wrong_credentials_are_a_line_that_says_so(
-    tmp_path: Path, spool: Spool, proxy: FaultyProxy, streams: Streams
+def test_writes_go_on_while_one_node_of_two_is_away_and_it_is_asked_again_when_it_is_back(
+    tmp_path: Path, spool: Spool, proxy: FaultyProxy, elasticsearch_url: str, streams: Streams
 ) -> None:
-    told = b'{"error":{"type":"security_exception","reason":"unable to authenticate user [clew]"},"status":401}'
-    proxy.fault = lambda _: Fault(is_passed_on=False, status=401, body=told)
-
+    few = BatchBounds(max_records=100, max_bytes=1 << 20)
     with (
-        shipping(tmp_path, proxy.url, streams, user="clew", password="wrong") as loop,
-        pytest.raises(SinkUnavailable, match=r"401 security_exception: unable to authenticate.*check api_key, or user"),
+        faulty_proxy(elasticsearch_url) as other,
+        shipping(tmp_path, (proxy.url, other.url), streams, bounds=few) as loop,
     ):
         loop.step()
+        proxy.fault = lambda _: NOT_SENT
+        for _ in range(8):
+            loop.step()
+        proxy.fault, other.fault = lambda _: None, lambda _: NOT_SENT
+        proxy.requests.clear()
+        loop.drain()
 
-    assert spool.depth().payloads == 20
+    assert streams.messages() == EACH_ONCE
+    assert len([line for line in proxy.requests if "_bulk" in line]) >= 11
 
 
 def test_a_document_that_does_not_fit_the_mapping_is_a_dead_letter_and_the_rest_arrives(
@@ -221,51 +210,3 @@ def test_a_document_that_does_not_fit_the_mapping_is_a_dead_letter_and_the_rest_
     counters = spool.counters()
     assert counters[Series("refused", "logs", "document_parsing_exception", "elasticsearch")] == 2
     assert counters[Series("shipped", "logs", "", "elasticsearch")] == 22
-
-
-@pytest.fixture(scope="module")
-def small_node() -> Iterator[elasticsearch.Node]:
-    """A node that takes bodies of 100 KB at most; it does not run yet."""
-    try:
-        with elasticsearch.node(settings="http.max_content_length: 100kb\n") as node:
-            yield node
-    except ServerMissingError as error:
-        _give_up("Elasticsearch", error)
-
-
-def test_bodies_that_are_too_large_are_made_smaller_and_only_a_document_that_is_too_large_is_refused(
-    tmp_path: Path, small_node: elasticsearch.Node
-) -> None:
-    spool = Spool(tmp_path / "spool")
-    fill(spool, *lines(10, 100), logs(a_log("x" * 200_000)), *lines(10, 100, start=1_000))
-
-    with small_node.running():
-        streams = Streams(small_node.url)
-        with shipping(tmp_path, small_node.url, streams) as loop:
-            loop.drain()
-        found = streams.messages()
-
-    [letter] = spool.dead_letters()
-    assert found == EACH_ONCE
-    assert (letter.records, letter.reason.partition(":")[0]) == (1, "too large")
-
-
-def test_a_restart_in_the_middle_loses_and_doubles_nothing(tmp_path: Path, small_node: elasticsearch.Node) -> None:
-    spool = Spool(tmp_path / "spool")
-    fill(spool, *lines(20, 100))
-    streams = Streams(small_node.url)
-
-    with (
-        shipping(tmp_path, small_node.url, streams, bounds=BatchBounds(max_records=100, max_bytes=1 << 20)) as loop,
-        in_a_thread(loop),
-    ):
-        with small_node.running():
-            wait_until(lambda: loop.lag_s is not None)
-        wait_until(lambda: is_empty(spool) or loop.outage is not None)
-        fill(spool, *lines(5, 100, start=2_000))
-        wait_until(lambda: loop.outage is not None)
-        with small_node.running():
-            wait_until(lambda: is_empty(spool), deadline_s=120)
-            found = streams.messages()
-
-    assert found == Counter(f"line {number}" for number in range(2_500))

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import random
 import signal
 import subprocess
@@ -28,11 +27,11 @@ from clew_collector.sinks.file import FileSink, FileSinkConfig
 from clew_collector.wire.otlp.from_json import parse_json
 from tests.collector.otlp_builders import SPAN, T0_NS, TRACE, a_log, a_span, attributes, logs, traces
 from tests.collector.sinks.outgoing import outgoing, outgoing_bodies
+from tests.servers.minio import KEY
 
 DATA = Path(__file__).parents[2] / "data"
 ROOT = Path(__file__).parents[3]
 HOUR_NS = 3600 * 10**9
-KEY = "testing"
 
 Form = dict[str, Any]
 
@@ -252,19 +251,6 @@ def test_kill_nine_leaves_no_half_file_and_loses_nothing(tmp_path: Path) -> None
     assert bodies(whole) == texts(1, acknowledged + 5)
 
 
-def test_a_folder_that_cannot_be_written_to_is_tried_again(tmp_path: Path) -> None:
-    sink = sink_to(tmp_path / "archive")
-    (tmp_path / "archive").rmdir()
-    (tmp_path / "archive").write_text("a file")
-    with pytest.raises(SinkUnavailable, match=r"Not a directory|File exists"):
-        sink.write(numbered(1, 2))
-    os.unlink(tmp_path / "archive")
-
-    sink.write(numbered(1, 2, attempted_id=2))
-
-    assert bodies(files_in(tmp_path / "archive")) == texts(1, 2)
-
-
 def fill(filler: Path) -> None:
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(1 << 16)):
@@ -306,8 +292,8 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(aws_url: str) -> Bucket:
-    return Bucket(aws_url)
+def bucket(s3_url: str) -> Bucket:
+    return Bucket(s3_url)
 
 
 @pytest.mark.parametrize("batches", AGAIN.values(), ids=AGAIN.keys())

@@ -3,7 +3,6 @@
 import gzip
 import random
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -27,7 +26,7 @@ from tests.collector.otlp_builders import a_log, a_span, logs, traces
 from tests.collector.processors.applying import configured
 from tests.collector.receivers.kafka_topics import ANSWER_S, Intake, Topic
 from tests.collector.sinks.outgoing import outgoing, outgoing_bodies
-from tests.servers.processes import free_port
+from tests.collector.sinks.topics import messages_in
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -37,23 +36,6 @@ def sink_to(topic: Topic, *, signal: str = "traces", **settings: Any) -> Iterato
     sink = KafkaSink(KafkaSinkConfig(brokers=(topic.broker,), topics={signal: topic.name}, **settings))  # type: ignore[dict-item]
     yield sink
     sink.close()
-
-
-def messages_in(topic: Topic) -> list[tuple[int, bytes]]:
-    """The partition and the value of every message that is there now."""
-    consumer = Consumer({"bootstrap.servers": topic.broker, "group.id": uuid.uuid4().hex})
-    found: list[tuple[int, bytes]] = []
-    for partition in consumer.list_topics(topic.name, ANSWER_S).topics[topic.name].partitions:
-        place = TopicPartition(topic.name, partition, 0)
-        _, end = consumer.get_watermark_offsets(place, ANSWER_S)
-        consumer.assign([place])
-        for _ in range(end):
-            message = consumer.poll(ANSWER_S)
-            assert message is not None
-            assert message.error() is None
-            found.append((partition, message.value() or b""))
-    consumer.close()
-    return found
 
 
 def spans_in(body: bytes) -> list[Span]:
@@ -159,15 +141,6 @@ def test_what_kafka_compresses_away_is_no_reason_to_cut(kafka_url: str) -> None:
         assert sink.write(outgoing(request)) == []
 
     assert [value for _, value in messages_in(topic)] == [request.SerializeToString()]
-
-
-@pytest.mark.parametrize("settings", [{}, {"timeout_s": 1}])
-def test_brokers_that_are_away_are_tried_again(settings: dict[str, Any]) -> None:
-    config = KafkaSinkConfig(brokers=(f"127.0.0.1:{free_port()}",), **{"timeout_s": 2, **settings})
-    sink = KafkaSink(config)
-
-    with pytest.raises(SinkUnavailable, match=r"127\.0\.0\.1:\d+, topic otlp_logs: "):
-        sink.write(outgoing(logs(a_log())))
 
 
 def test_a_topic_that_takes_no_message_so_large_is_said_and_nothing_arrives_later(kafka_url: str) -> None:

@@ -1,5 +1,6 @@
 """The loop around a sink: what moves the cursor, what is set aside, and how long it waits."""
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -115,6 +116,55 @@ def test_what_a_killed_process_may_have_given_is_known_to_the_next(tmp_path: Pat
 
     assert [each.attempted_id for each in sink.given] == [3]
     assert sink.ids == [[1, 2, 3, 4]]
+
+
+def takes(_: Outgoing) -> Sequence[RefusedRecord]:
+    return []
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_a_failure_neither_loses_nor_repeats_what_was_taken_ahead(spool: Spool, failing: int) -> None:
+    fill(spool, *lines(40, 100))
+    sink = Remembering(*[takes] * failing, away)
+    loop = Shipping("logs", spool, sink, bounds=BOUNDS)
+
+    with pytest.raises(SinkUnavailable):
+        loop.drain()
+    loop.drain()
+
+    given = [id for number, ids in enumerate(sink.ids) if number != failing for id in ids]
+    assert given == list(range(1, 41))
+    assert (len(sink.ids[failing]), len(sink.ids[failing + 1])) == (10, 5)
+
+
+def test_the_next_batch_is_decoded_while_one_is_written_and_what_cannot_be_read_in_it_is_set_aside(
+    spool: Spool,
+) -> None:
+    before = set(threading.enumerate())
+
+    def sees_it_decoded(_: Outgoing) -> Sequence[RefusedRecord]:
+        assert any(thread.name.startswith("ahead-logs") for thread in set(threading.enumerate()) - before)
+        return []
+
+    fill(spool, *lines(15, 100))
+    spool.append([Payload(signal="logs", body=POISON, records=1, digest=digest_of("logs", POISON))])
+    fill(spool, *lines(4, 100, start=1_500))
+
+    Shipping("logs", spool, Remembering(sees_it_decoded), bounds=BOUNDS).drain()
+
+    assert [letter.records for letter in spool.dead_letters()] == [1]
+    assert spool.counters()[Series("shipped", "logs", "", "elasticsearch")] == 1_900
+
+
+def test_what_was_only_taken_ahead_counts_as_never_given(tmp_path: Path, spool: Spool) -> None:
+    fill(spool, *lines(20, 100))
+    with pytest.raises(SystemExit):
+        Shipping("logs", spool, Remembering(ends), bounds=BOUNDS).step()
+    sink = Remembering()
+
+    Shipping("logs", Spool(tmp_path / "spool"), sink, bounds=BOUNDS).drain()
+
+    assert [(ids[0], each.attempted_id) for ids, each in zip(sink.ids, sink.given, strict=True)] == [(1, 10), (11, 10)]
 
 
 def rejecting(*at_fault: int) -> Answer:

@@ -36,7 +36,7 @@ class Zipkin:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.sink = ZipkinSink(ZipkinSinkConfig(url=url, max_body_bytes=100_000))  # type: ignore[arg-type]
+        self.sink = ZipkinSink(ZipkinSinkConfig(url=url, max_body_bytes=100_000, gzip=True))  # type: ignore[arg-type]
 
     def post(self, spans: Sequence[Form]) -> None:
         response = httpx.post(f"{self.url}/api/v2/spans", content=orjson.dumps(spans), headers=JSON)

@@ -16,7 +16,6 @@ from tests.collector.certificates import Authority, Signed
 from tests.collector.otlp_builders import a_span, traces
 from tests.collector.sinks.outgoing import outgoing
 from tests.collector.sinks.scripted_server import Answer, Received, ScriptedServer, scripted_server
-from tests.servers.processes import free_port
 
 MANY = 300
 
@@ -59,6 +58,17 @@ def test_a_span_over_the_bound_is_sent_by_itself(server: ScriptedServer) -> None
     assert sorted(map(names_in, server.received)) == [["a"], ["b"], ["large"]]
 
 
+@pytest.mark.parametrize(("gzip", "encoding"), [(None, None), (True, "gzip"), (False, None)])
+def test_bodies_for_this_machine_are_compressed_only_if_that_is_asked_for(
+    server: ScriptedServer, gzip: bool | None, encoding: str | None
+) -> None:
+    sink_to(server.url, gzip=gzip).write(a_batch())
+
+    [received] = server.received
+    assert received.headers.get("content-encoding") == encoding
+    assert names_in(received) == ["s0"]
+
+
 @pytest.mark.parametrize("path", ["", "/", "/zipkin", "/zipkin/"])
 def test_it_may_live_under_a_path(server: ScriptedServer, path: str) -> None:
     sink_to(server.url + path).write(a_batch())
@@ -73,11 +83,9 @@ UNAVAILABLE: dict[str, tuple[Answer, str, float | None]] = {
     "away until nobody knows": (Answer(503, {"retry-after": "soon"}), "503", None),
     "broken": (Answer(500, body=b"NullPointerException"), "500 Internal Server Error: NullPointerException", None),
     "gateway": (Answer(502), "502", None),
-    "wrong credentials": (Answer(401), "401 Unauthorized", None),
     "not allowed": (Answer(403), "403 Forbidden", None),
     "elsewhere": (Answer(404), "404 Not Found", None),
     "moved": (Answer(301, {"location": "http://127.0.0.1:1/"}), "301 Moved Permanently", None),
-    "half an answer": (Answer(202, body=b"ha", is_cut=True), "without sending complete message body", None),
     "too late": (Answer(is_late=True), "no answer in time", None),
 }
 
@@ -96,13 +104,6 @@ def test_what_may_pass_is_tried_again(
     assert server.url in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.retry_after_s == retry_after_s
-
-
-def test_a_server_that_is_not_there_is_tried_again() -> None:
-    sink = sink_to(f"http://127.0.0.1:{free_port()}")
-
-    with pytest.raises(SinkUnavailable, match="refused"):
-        sink.write(a_batch())
 
 
 def test_after_a_failure_the_same_is_sent_byte_by_byte(server: ScriptedServer) -> None:
@@ -170,14 +171,6 @@ def test_it_shows_its_certificate_to_a_server_whose_authority_it_trusts(authorit
         assert sink_to(server.url, tls=tls).write(a_batch()) == []
         with pytest.raises(SinkUnavailable, match=r"certificate|reset|closed|disconnected"):
             sink_to(server.url, tls={"ca": authority.certificate}).write(a_batch())
-
-
-def test_a_server_of_another_authority_is_not_given_anything(authority: Authority) -> None:
-    with scripted_server(context_of(authority.sign())) as server:
-        with pytest.raises(SinkUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
-            sink_to(server.url).write(a_batch())
-
-        assert server.received == []
 
 
 @pytest.mark.parametrize(

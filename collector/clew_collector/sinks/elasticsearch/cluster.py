@@ -7,11 +7,9 @@ decode and encode what is here bytes already.
 
 import base64
 import gzip
-import ipaddress
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 from elastic_transport import NodeConfig, Serializer, Transport, TransportError
@@ -20,7 +18,7 @@ from elastic_transport.client_utils import url_to_node_config
 from clew_collector.model import record
 from clew_collector.sinks.base import SinkUnavailable
 from clew_collector.sinks.elasticsearch.config import ElasticsearchConfig
-from clew_collector.sinks.http import client_context
+from clew_collector.sinks.http import client_context, is_here, tls_hint
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -64,9 +62,10 @@ class Cluster:
 
     def __init__(self, config: ElasticsearchConfig) -> None:
         self.nodes = len(config.urls)
+        self._where = ", ".join(config.urls)
         self._headers = {"accept": JSON, **_authorization(config)}
         self._timeout_s = config.timeout_s
-        self._compresses = config.gzip if config.gzip is not None else not all(map(_is_here, config.urls))
+        self._compresses = config.gzip if config.gzip is not None else not all(map(is_here, config.urls))
         # It would say at each attempt that a node is away; that is said once, by whoever waits for it.
         logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)
         self._transport = Transport(
@@ -90,7 +89,8 @@ class Cluster:
                 method, target, body=body, headers=headers, request_timeout=self._timeout_s
             )
         except TransportError as error:
-            raise NoAnswer(_told(error)) from error
+            said = _told(error)
+            raise NoAnswer(f"{self._where}: {method} {target.partition('?')[0]}: {said}{tls_hint(said)}") from error
         return Answer(
             status=meta.status,
             body=told.encode() if isinstance(told, str) else told or b"",
@@ -125,7 +125,7 @@ def unavailable(what: str, answer: Answer) -> SinkUnavailable:
     if answer.status == 401:
         hint = "; check api_key, or user and password"
     if answer.status == 403:
-        hint = "; the privileges that are needed are listed in docs/sinks/elasticsearch.md"
+        hint = "; docs/sinks/elasticsearch.md has the privileges, and what install_templates: false is for"
     return SinkUnavailable(f"{what}: {answer.reason}{hint}", retry_after_s=answer.retry_after_s)
 
 
@@ -154,14 +154,6 @@ def _authorization(config: ElasticsearchConfig) -> Mapping[str, str]:
         pair = f"{config.user}:{config.password.get_secret_value()}".encode()
         return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
     return {}
-
-
-def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _told(error: TransportError) -> str:

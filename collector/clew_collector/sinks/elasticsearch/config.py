@@ -47,7 +47,7 @@ class ElasticsearchConfig(BaseModel):
     max_batch_records: int = Field(default=40_000, ge=1, le=1_000_000)
     """Records that are taken from the spool at once."""
     max_batch_bytes: int = Field(default=32 << 20, ge=1 << 10, le=1 << 30)
-    """Bytes that are taken from the spool at once; bounds memory, to about ten times this for each signal."""
+    """Bytes that are taken from the spool at once; bounds memory, to about twenty times this for each signal."""
 
     @model_validator(mode="after")
     def _says_who_once(self) -> Self:

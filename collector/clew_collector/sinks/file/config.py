@@ -1,5 +1,6 @@
 """What a person writes about an archive in clew.yaml."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,6 +22,8 @@ class S3Config(BaseModel):
     """With `secret_key`."""
     secret_key: Secret | None = None
     """With `access_key`."""
+    ca: Path | None = None
+    """Who signed the endpoint's certificate, if not an authority that this machine knows; PEM."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

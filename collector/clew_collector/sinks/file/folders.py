@@ -1,8 +1,9 @@
 """Where files are put: whole or not at all."""
 
 import os
+import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 from pyarrow import fs
@@ -10,6 +11,11 @@ from pyarrow import fs
 from clew_collector.errors import ConfigError
 from clew_collector.sinks.base import SinkUnavailable
 from clew_collector.sinks.file.config import FileSinkConfig
+from clew_collector.sinks.http import MAX_REASON_LENGTH
+
+# As curl puts it: 60 is a certificate that was not accepted.
+_CERTIFICATE: Final = re.compile("curlCode: 60|certificate", re.IGNORECASE)
+_CREDENTIALS: Final = re.compile("ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|HTTP status 40[13]")
 
 
 class Folder(Protocol):
@@ -78,10 +84,14 @@ class S3Folder:
                 "scheme": scheme or None,
                 "region": s3.region,
                 "access_key": s3.access_key,
+                "tls_ca_file_path": None if s3.ca is None else str(s3.ca),
                 "secret_key": None if s3.secret_key is None else s3.secret_key.get_secret_value(),
             }
         given = {name: value for name, value in options.items() if value is not None}
-        self._files = fs.S3FileSystem(connect_timeout=10, request_timeout=60, **given)
+        try:
+            self._files = fs.S3FileSystem(connect_timeout=10, request_timeout=60, **given)
+        except TypeError as error:
+            raise ConfigError("s3.ca needs a newer pyarrow: pip install --upgrade pyarrow") from error
 
     def names(self, path: str) -> list[str]:
         """See `Folder.names`."""
@@ -94,7 +104,8 @@ class S3Folder:
     def put(self, path: str, content: pa.Buffer) -> None:
         """See `Folder.put`: an object appears when its upload is completed."""
         try:
-            with self._files.open_output_stream(f"{self._root}/{path}") as output:
+            # Left to itself it compresses what is called .zst, which this is already.
+            with self._files.open_output_stream(f"{self._root}/{path}", compression=None) as output:
                 output.write(content)
         except (OSError, pa.ArrowException) as error:
             raise SinkUnavailable(f"s3://{self._root}/{path}: {_line(error)}") from error
@@ -114,4 +125,8 @@ def _sync(folder: Path) -> None:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    said = " ".join(str(error).split())
+    line = said[:MAX_REASON_LENGTH]
+    if _CREDENTIALS.search(said):
+        return f"{line}; check s3.access_key and s3.secret_key"
+    return f"{line}; check s3.ca and s3.endpoint" if _CERTIFICATE.search(said) else line

@@ -1,5 +1,6 @@
 """Messages into one topic, and knowledge of which of them the brokers have."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 from clew_collector.errors import ConfigError
 from clew_collector.model import record
 from clew_collector.sinks.base import SinkUnavailable
+from clew_collector.sinks.http import MAX_REASON_LENGTH
 from clew_collector.sinks.kafka.config import KafkaSinkConfig, KafkaSinkSecurity
 
 _MESSAGE_OVERHEAD_BYTES: Final = 4_096
@@ -14,6 +16,7 @@ _QUEUE_KB: Final = 256 << 10
 _LINGER_MS: Final = 5
 _POLL_S: Final = 0.1
 _CRITICAL: Final = 2
+_ITS_OWN_SETTINGS: Final = re.compile(r"\s*, verify that ssl\.ca\.location .*\(install ca-certificates package\)")
 
 
 @record
@@ -32,6 +35,7 @@ class TopicProducer:
         self._config = config
         self._topic = topic
         self._failure: SinkUnavailable | None = None
+        self._trouble = ""
         self._producer: Any = None
         try:
             import confluent_kafka
@@ -45,7 +49,9 @@ class TopicProducer:
         try:
             topic = self._producer.list_topics(self._topic, self._config.timeout_s).topics[self._topic]
         except self._client.KafkaException as error:
-            raise self._unavailable(error.args[0]) from error
+            self._producer.poll(0)  # the error itself says no more than that there is no answer
+            raise self._unavailable(self._trouble or error.args[0]) from error
+        self._trouble = ""
         if topic.error is not None or not topic.partitions:
             raise self._unavailable(topic.error or "has no partitions")
         return len(topic.partitions)
@@ -112,13 +118,28 @@ class TopicProducer:
 
     def _new_producer(self) -> None:
         try:
-            self._producer = self._client.Producer(_settings(self._config))
+            self._producer = self._client.Producer(_settings(self._config) | {"error_cb": self._note_trouble})
         except self._client.KafkaException as error:
             raise ConfigError(f"sinks: {self._config.name}: {error.args[0].str()}") from error
 
+    def _note_trouble(self, error: Any) -> None:
+        """Remember why a connection failed; that all of them did says nothing new."""
+        if error.code() != self._client.KafkaError._ALL_BROKERS_DOWN:
+            self._trouble = error.str()
+
     def _unavailable(self, error: Any) -> SinkUnavailable:
-        said = error.str() if hasattr(error, "str") else str(error)
-        return SinkUnavailable(f"{','.join(self._config.brokers)}, topic {self._topic}: {said}")
+        said = _ITS_OWN_SETTINGS.sub("", error.str() if hasattr(error, "str") else str(error))[:MAX_REASON_LENGTH]
+        return SinkUnavailable(f"{','.join(self._config.brokers)}, topic {self._topic}: {said}{_hint(said)}")
+
+
+def _hint(said: str) -> str:
+    if "uthentication" in said:
+        return "; check security.user and security.password"
+    if "too large" in said:
+        return "; check max_message_bytes, and max.message.bytes of the topic"
+    if "verify failed" in said:
+        return "; check security.ca, and that the certificate is for the address in brokers"
+    return ""
 
 
 def _settings(config: KafkaSinkConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from google.rpc.status_pb2 import Status
 
 from clew_collector.model import Signal
 from clew_collector.sinks.base import SinkUnavailable
-from clew_collector.sinks.http import MAX_REASON_LENGTH, ClientTls, client_context
+from clew_collector.sinks.http import MAX_REASON_LENGTH, ClientTls, client_context, tls_hint
 from clew_collector.sinks.otlp.answers import BodyRefused
 from clew_collector.sinks.otlp.config import OtlpSinkConfig
 
@@ -20,6 +20,7 @@ _METHODS: Final[dict[Signal, str]] = {
 }
 _DETAILS: Final = "grpc-status-details-bin"
 _KEEPALIVE: Final = (("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000))
+_CREDENTIALS: Final = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 # A limit on messages has no code of its own; these are the words of gRPC's libraries in C, Go and Java.
 _TOO_LARGE: Final = re.compile("larger than max|exceeds maximum size")
 
@@ -59,7 +60,8 @@ class GrpcTransport:
         is_too_large = error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(said)
         if error.code() == grpc.StatusCode.INVALID_ARGUMENT or is_too_large:
             return BodyRefused(reason)
-        return SinkUnavailable(f"{self._address}: {reason}", retry_after_s=_retry_after_s(error))
+        hint = "; check headers" if error.code() in _CREDENTIALS else tls_hint(said)
+        return SinkUnavailable(f"{self._address}: {reason}{hint}", retry_after_s=_retry_after_s(error))
 
 
 def _retry_after_s(error: Any) -> float | None:

@@ -3,11 +3,12 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import duckdb
+import pyarrow as pa
 
 from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, ConfigError, StoreUnavailable
@@ -15,9 +16,10 @@ from clew_collector.model import Counts, LogRecord, Page, Request, RequestSummar
 from clew_collector.query import LogQuery, RequestQuery
 from clew_collector.stores.duckdb.files import Files
 from clew_collector.stores.duckdb.lookup import find_request
+from clew_collector.stores.duckdb.ranges import StoredBatch, batches_between, rows_between
 from clew_collector.stores.duckdb.schema import PARTS, TABLES, bring_up_to_date, create_tables
 from clew_collector.stores.duckdb.search import search_logs, search_requests
-from clew_collector.stores.duckdb.thin import Thinned, thin
+from clew_collector.stores.duckdb.thin import Mark, Thinned, thin
 from clew_collector.stores.duckdb.write import last_applied, write_batch
 from clew_collector.wire.otlp.select import MACROS
 
@@ -84,13 +86,37 @@ class DuckDBStore:
         [(logs, spans)] = self._ask(lambda connection: connection.execute(statement).fetchall())
         return Counts(logs=logs, spans=spans)
 
+    def batches_between(self, signal: Signal, *, from_ns: int, to_ns: int) -> list[StoredBatch]:
+        """The batches with records from `from_ns` on and before `to_ns`, in the order in which they were stored."""
+        return self._ask(lambda connection: batches_between(connection, signal, from_ns=from_ns, to_ns=to_ns))
+
+    def rows_between(self, signal: Signal, *, batch_id: int, from_ns: int, to_ns: int) -> Iterator[pa.RecordBatch]:
+        """The records of such a batch, see `ranges.rows_between`; they are read as they are asked for."""
+        # Of its own: whoever reads slowly must not have a thread's connection meanwhile.
+        with closing(self._root.cursor()) as connection:
+            try:
+                yield from rows_between(connection, signal, batch_id=batch_id, from_ns=from_ns, to_ns=to_ns)
+            except duckdb.Error as error:
+                raise StoreUnavailable(f"{self.directory}: {error}") from error
+
     def thin(
-        self, *, before_ns: int, slow_ns: int, keep_ratio: float, is_stopping: Callable[[], bool] = lambda: False
+        self,
+        *,
+        before_ns: int,
+        slow_ns: int,
+        keep_ratio: float,
+        since: Mark | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> Thinned:
         """Delete requests that nobody will miss, see `thin.thin`; blocks, for as long as there are any."""
         return self._ask(
             lambda connection: thin(
-                connection, before_ns=before_ns, slow_ns=slow_ns, keep_ratio=keep_ratio, is_stopping=is_stopping
+                connection,
+                before_ns=before_ns,
+                slow_ns=slow_ns,
+                keep_ratio=keep_ratio,
+                since=since,
+                is_stopping=is_stopping,
             )
         )
 

@@ -1,4 +1,4 @@
-"""Rows of the stores' columns as OTLP requests again, for what processors have changed.
+"""Rows of the stores' columns as OTLP requests again, for what processors have changed and what is sent once more.
 
 One Python step a record, 20 to 30 us: protobuf cannot be written by SQL. What the columns do not hold is not there
 any more: versions and attributes of scopes, schema addresses, and how much a sender had left out.
@@ -8,6 +8,7 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import pyarrow as pa
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
 from clew_collector.model import Signal
@@ -18,15 +19,39 @@ from clew_collector.wire.otlp.payload import REQUESTS
 _ATTRIBUTES: Final = "attribute_keys, attribute_texts, attribute_types"
 _RESOURCE: Final = "resource_keys, resource_texts, resource_types, scope"
 
-COLUMNS: Final[dict[Signal, str]] = {
-    "logs": f"""payload_id, position, {_RESOURCE}, {_ATTRIBUTES}, time_ns, observed_delay_ns,
+RECORD_COLUMNS: Final[dict[Signal, str]] = {
+    "logs": f"""{_RESOURCE}, {_ATTRIBUTES}, time_ns, observed_delay_ns,
         severity_number, severity_text, body, body_type, trace_id, span_id, event_name""",
-    "traces": f"""payload_id, position, {_RESOURCE}, {_ATTRIBUTES}, start_ns, end_ns, name, kind,
+    "traces": f"""{_RESOURCE}, {_ATTRIBUTES}, start_ns, end_ns, name, kind,
         status, status_message, trace_id, span_id, parent_span_id, events, links, trace_state, flags""",
+}
+"""What `encode_rows` reads, in this order."""
+
+COLUMNS: Final[dict[Signal, str]] = {
+    signal: f"payload_id, position, {columns}" for signal, columns in RECORD_COLUMNS.items()
 }
 """What `requests_of_rows` reads, in this order."""
 
 Row = tuple[Any, ...]
+
+
+def encode_rows(signal: Signal, rows: pa.RecordBatch) -> bytes:
+    """The request with these rows of `RECORD_COLUMNS`, in their order; the same rows give the same bytes."""
+    request = RowsRequest(signal, payload_id=0)
+    for position, row in enumerate(zip(*(column.to_pylist() for column in rows.columns), strict=True)):
+        request.add((0, position, *row))
+    encoded: bytes = request.message.SerializeToString()
+    return encoded
+
+
+def cut_rows(rows: pa.RecordBatch, *, max_records: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The rows in slices of so many records and, in Arrow, bytes at most, or of one record."""
+    if rows.num_rows == 1 or (0 < rows.num_rows <= max_records and rows.nbytes <= max_bytes):
+        yield rows
+    elif rows.num_rows:
+        middle = rows.num_rows // 2
+        yield from cut_rows(rows.slice(0, middle), max_records=max_records, max_bytes=max_bytes)
+        yield from cut_rows(rows.slice(middle), max_records=max_records, max_bytes=max_bytes)
 
 
 def requests_of_rows(signal: Signal, rows: Iterable[Row]) -> Iterator["RowsRequest"]:
@@ -68,7 +93,8 @@ class RowsRequest:
 
     def _new_scope(self, name: str | None) -> Any:
         scope = getattr(self._group, self._scopes).add()
-        if name:
+        if name is not None:
+            scope.scope.SetInParent()
             scope.scope.name = name
         return getattr(scope, self._records)
 
