@@ -6,6 +6,7 @@ from collections.abc import Callable
 from benchmarks import request_page
 from benchmarks.ingest import acknowledged, stored, syslog_udp
 from benchmarks.instrumentation import call_cost, context_loss, footprint, line_cost, request_cost, throughput
+from benchmarks.sinks import into_elasticsearch, into_zipkin
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "request_cost": request_cost.main,
@@ -18,6 +19,9 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "ingest_spans": stored.spans,
     "acknowledged": acknowledged.main,
     "syslog_udp": syslog_udp.main,
+    "sinks_elasticsearch": into_elasticsearch.logs,
+    "sinks_elasticsearch_spans": into_elasticsearch.spans,
+    "sinks_zipkin": into_zipkin.main,
     "request_page": request_page.main,
 }
 

@@ -26,7 +26,7 @@ RECORDS: Final[dict[Signal, int]] = {
 _SIGNAL_NAMES: Final[dict[Signal, str]] = {"logs": "logs", "traces": "spans"}
 _TIMEOUT_S: Final = 900
 
-Protocol = Literal["http", "grpc", "es"]
+Protocol = Literal["http", "grpc", "es", "zipkin"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Sent:
-    """What a round came to; who stores nothing has no figures of what is stored."""
+    """What a round came to; who stores nothing has no figures of what is stored. The CPU is the server's."""
 
     acked: int
     acked_per_s: float
@@ -50,6 +50,7 @@ class Sent:
     cpu_s_per_million: float
     peak_mb: float
     p99_ms: float
+    driver_cpu_s: float
     bytes_a_record: float | None = None
 
 
@@ -60,12 +61,13 @@ class Load:
         self._binary = _built()
         self._corpus = _corpus(self._binary)
 
-    def send(self, signal: Signal, target: Target, *, records: int | None = None) -> Sent:
+    def send(self, signal: Signal, target: Target, *, records: int | None = None, corpus: Path | None = None) -> Sent:
         """Send as fast as answers come over four connections, wait until all can be asked for, then three seconds.
 
+        `corpus` is a folder of other bodies than its own.
         CPU seconds are those of all processes of the server, with the three seconds in which merges settle.
         """
-        command = [str(self._binary), "send", "-data", str(self._corpus), "-signal", _SIGNAL_NAMES[signal]]
+        command = [str(self._binary), "send", "-data", str(corpus or self._corpus), "-signal", _SIGNAL_NAMES[signal]]
         command += ["-proto", target.protocol, "-url", target.url, "-pid", str(target.pid)]
         command += ["-conns", str(CONNECTIONS), "-n", str(records or RECORDS[signal])]
         if target.poll is not None:
@@ -96,6 +98,7 @@ def _sent(told: dict[str, Any]) -> Sent:
         cpu_s_per_million=told["server_cpu_s_per_million"],
         peak_mb=told["server_peak_rss_mb"],
         p99_ms=told["req_ms_p99"],
+        driver_cpu_s=told["driver_cpu_s"],
     )
 
 

@@ -18,7 +18,10 @@ from tests.server.running_clew import RunningClew, clew_up
 from tests.servers import elasticsearch
 from tests.servers.missing import ServerMissingError
 
-_HEAP_MB: Final = 2048
+HEAP_MB: Final = 2048
+SETTLING_S: Final = 2
+"""What was deleted is cleaned up at nobody's expense."""
+
 _WARM_UP_RECORDS: Final = 200_000
 _STORED_NAMES: Final[dict[Signal, str]] = {"logs": "logs", "traces": "spans"}
 
@@ -65,28 +68,29 @@ def elasticsearch_bulk(load: Load, signal: Signal) -> Iterator[Measure[Sent]]:
 
     What is on disk is the index after a flush, without the translog. Raises `ServerMissingError`.
     """
-    with elasticsearch.start(heap_mb=_HEAP_MB) as server:
+    with elasticsearch.start(heap_mb=HEAP_MB) as server:
         names = (f"{signal}-round-{number}" for number in range(1_000))
 
         def measure(records: int | None = None) -> Sent:
             index = f"{server.url}/{next(names)}"
-            with _new_index(index):
-                sent = load.send(signal, _target_of_index(index, server.pid), records=records)
+            with new_index(index):
+                sent = load.send(signal, target_of_index(index, server.pid), records=records)
                 return replace(sent, bytes_a_record=_index_bytes(index) / sent.acked)
 
         measure(_WARM_UP_RECORDS)
         yield measure
 
 
-def _target_of_index(url: str, pid: int) -> Target:
+def target_of_index(url: str, pid: int) -> Target:
+    """Where an index or a data stream takes documents."""
     counted = r'"count":\K[0-9]+'
     poll = f"curl -s -o /dev/null -X POST {url}/_refresh; curl -s {url}/_count | grep -oP '{counted}'"
     return Target(protocol="es", url=f"{url}/_bulk", pid=pid, poll=poll)
 
 
 @contextmanager
-def _new_index(url: str) -> Iterator[None]:
-    """As the index template has it: IDs and names as keywords, the message as text, one shard."""
+def new_index(url: str) -> Iterator[None]:
+    """An index as clew's template has it: IDs and names as keywords, the message as text, one shard."""
     keyword, text = {"type": "keyword"}, {"type": "text"}
     names = ("trace.id", "span.id", "parent.id", "service.name", "service.version", "host.name", "log.level")
     mapping = {
@@ -96,21 +100,22 @@ def _new_index(url: str) -> Iterator[None]:
             "properties": {"@timestamp": {"type": "date_nanos"}, "message": text, **dict.fromkeys(names, keyword)},
         },
     }
-    _ask("PUT", url, mapping)
+    ask("PUT", url, mapping)
     try:
         yield
     finally:
-        _ask("DELETE", url)
-        time.sleep(2)  # what was deleted is cleaned up at nobody's expense
+        ask("DELETE", url)
+        time.sleep(SETTLING_S)
 
 
 def _index_bytes(url: str) -> int:
-    _ask("POST", f"{url}/_flush?force=true&wait_if_ongoing=true")
-    size: int = _ask("GET", f"{url}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"]
+    ask("POST", f"{url}/_flush?force=true&wait_if_ongoing=true")
+    size: int = ask("GET", f"{url}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"]
     return size
 
 
-def _ask(method: str, url: str, body: object = None) -> Any:
+def ask(method: str, url: str, body: object = None) -> Any:
+    """What Elasticsearch answers. Raises `HTTPError` for an answer that is no success."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method=method, headers={"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
