@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "acknowledged": acknowledged.main,
     "syslog_udp": syslog_udp.main,
     "sinks_elasticsearch": into_elasticsearch.logs,
+    "sinks_elasticsearch_shared_cores": into_elasticsearch.logs_on_shared_cores,
     "sinks_elasticsearch_spans": into_elasticsearch.spans,
     "sinks_zipkin": into_zipkin.main,
     "request_page": request_page.main,

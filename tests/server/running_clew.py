@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import httpx
 
 from clew_collector.model import record
+from tests.waiting import wait_until
 
 START_TIMEOUT_S = 90.0
 
@@ -53,6 +56,14 @@ class RunningClew:
                 return found
             assert time.monotonic() < deadline_s, f"not there in time, last: {found!r:.500}"
             time.sleep(0.1)
+
+    def wait_until_applied(self, *, timeout_s: float) -> None:
+        """Wait until nothing is in the spool that the store, or a sink, has yet to take."""
+
+        def waiting() -> Any:
+            return httpx.get(f"{self.dashboard_url}/health?format=json", timeout=60).json()["spool"]
+
+        wait_until(lambda: waiting()["payloads"] == 0, timeout_s=timeout_s, every_s=0.5, found=waiting)
 
 
 def clew(*arguments: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":

@@ -16,12 +16,11 @@ from typing import Any
 import duckdb
 import httpx
 
-from tests.server.running_clew import RunningClew, clew_up
+from tests.server.running_clew import clew_up
 from tests.servers import elasticsearch
 from tests.soak.bodies import RECORDS_EACH, body_id
 from tests.soak.full_speed import FullSpeed
 from tests.soak.memory import Sampling, print_growth
-from tests.waiting import wait_until
 
 RECORDS = int(os.environ.get("CLEW_SOAK_RECORDS", 500 * 86_400))
 DRAIN_S = 1800.0
@@ -43,7 +42,7 @@ def holds() -> bool:
             began_s = time.monotonic()
             with sampling.running():
                 load.run(tell_every_s=TOLD_EVERY_S)
-                _wait_until_applied(running)
+                running.wait_until_applied(timeout_s=DRAIN_S)
             took_s = time.monotonic() - began_s
         expected = {body_id(number): RECORDS_EACH for number in range(load.bodies)}
         found = {"store": _in_store(data), "elasticsearch": _in_elasticsearch(server.url)}
@@ -61,13 +60,6 @@ def _written(config: Path, elasticsearch_url: str) -> Path:
     settings = {"telemetry": {"observe_itself": False}, "spool": {"max_bytes": 512 << 20}, "sinks": [sink]}
     config.write_text(json.dumps(settings))  # JSON is YAML, too
     return config
-
-
-def _wait_until_applied(running: RunningClew) -> None:
-    def health() -> Any:
-        return httpx.get(f"{running.dashboard_url}/health?format=json", timeout=60).json()
-
-    wait_until(lambda: health()["spool"]["payloads"] == 0, timeout_s=DRAIN_S, every_s=1, found=health)
 
 
 def _in_store(data: Path) -> Tally[str]:

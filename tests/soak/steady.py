@@ -1,7 +1,6 @@
 """A collector under a steady load over every protocol that acknowledges."""
 
 import threading
-import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ SENDERS: Mapping[str, Callable[[RunningClew], Sender]] = {
 }
 RECORDS_EACH = 50
 PAUSE_S = 0.1
-DRAIN_S = 120.0
 PAGES = ("/requests", "/logs?limit=1000", "/services", "/health?format=json")
 
 
@@ -44,15 +42,6 @@ class SteadyLoad:
             self._over.set()
             for thread in threads:
                 thread.join()
-
-    def wait_until_stored(self) -> None:
-        """Wait until as many records are stored as were acknowledged, or for two minutes."""
-        deadline_s = time.monotonic() + DRAIN_S
-        while time.monotonic() < deadline_s:
-            stored = httpx.get(f"{self._running.dashboard_url}/health?format=json", timeout=30).json()["stored"]
-            if stored["logs"] + stored["spans"] >= len(self.acknowledged):
-                return
-            time.sleep(0.5)
 
     def _send(self, protocol: str) -> None:
         sender = SENDERS[protocol](self._running)

@@ -4,22 +4,15 @@ The macros are for a connection of `open_encoder`. An attribute's value is a JSO
 maps, which a batch holds in protobuf, are made readable first, each distinct one once (`readable`).
 """
 
-import base64
-from collections.abc import Callable
 from typing import Final
 
 import duckdb
-import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from clew_collector.model import Value
 from clew_collector.processors.base import open_connection
 from clew_collector.sinks.base import Outgoing
 from clew_collector.wire.attributes import ValueType as V
-from clew_collector.wire.attributes import decode_value
-
-Change = Callable[[Value], Value]
+from clew_collector.wire.json_texts import Change, unchanged, with_json_texts
 
 MACROS: Final = (
     # A cast, not strftime: DuckDB 2.0 writes a stray byte after %n. It leaves zeroes at the end out.
@@ -46,10 +39,6 @@ MACROS: Final = (
 )
 
 
-def _unchanged(value: Value) -> Value:
-    return value
-
-
 def open_encoder() -> duckdb.DuckDBPyConnection:
     """A connection with the macros of batches and of this module. For one thread."""
     connection = open_connection()
@@ -58,7 +47,7 @@ def open_encoder() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def readable(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing, *, change: Change = _unchanged) -> str:
+def readable(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing, *, change: Change = unchanged) -> str:
     """Register a batch on a connection, and the SELECT of its records in which arrays and maps are texts of JSON.
 
     `change` is applied to each distinct one of those that are attributes.
@@ -67,8 +56,7 @@ def readable(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing, *, chang
     if not any(_has_nested(column.combine_chunks()) for column in outgoing.table.columns):
         return outgoing.select
     flat = connection.sql(outgoing.select).to_arrow_table()
-    columns = {name: flat.column(name).combine_chunks() for name in flat.column_names}
-    connection.register("flat", pa.table(_made_readable(columns, change)))
+    connection.register("flat", with_json_texts(flat, change=change))
     return "SELECT * FROM flat"
 
 
@@ -81,47 +69,3 @@ def _has_nested(array: pa.Array) -> bool:
     if any(name in fields and fields[name].null_count < len(array) for name in ("array_value", "kvlist_value")):
         return True
     return any(_has_nested(field) for field in fields.values())
-
-
-def _made_readable(columns: dict[str, pa.Array], change: Change) -> dict[str, pa.Array]:
-    """The same columns, with each text whose type says that it is an array or a map replaced by its JSON."""
-    made = dict(columns)
-    for texts, types in (("attribute_texts", "attribute_types"), ("resource_texts", "resource_types")):
-        if texts in columns:
-            made[texts] = _replaced(columns[texts], columns[types], change)
-    if "body" in columns:
-        made["body"] = _replaced(columns["body"], columns["body_type"], _unchanged)
-    for name in ("events", "links"):
-        if name in columns:
-            made[name] = _items_made_readable(columns[name], change)
-    return made
-
-
-def _items_made_readable(items: pa.ListArray, change: Change) -> pa.ListArray:
-    values = items.values
-    fields = {field.name: values.field(index) for index, field in enumerate(values.type)}
-    made = _made_readable(fields, change)
-    return pa.ListArray.from_arrays(items.offsets, pa.StructArray.from_arrays(list(made.values()), list(made)))
-
-
-def _replaced(texts: pa.Array, types: pa.Array, change: Change) -> pa.Array:
-    if pa.types.is_list(texts.type):
-        return pa.ListArray.from_arrays(texts.offsets, _replaced(texts.values, types.values, change))
-    is_nested = pc.fill_null(pc.greater(types, int(V.BYTES)), False)
-    if not pc.any(is_nested).as_py():
-        return texts
-    nested = pa.StructArray.from_arrays([texts.filter(is_nested), types.filter(is_nested)], ["text", "type"])
-    return pc.replace_with_mask(texts, is_nested, _json_of(nested, change))
-
-
-def _json_of(nested: pa.StructArray, change: Change) -> pa.Array:
-    known: dict[tuple[str, int], str] = {}
-    pairs = list(zip(nested.field("text").to_pylist(), nested.field("type").to_pylist(), strict=True))
-    for text, value_type in set(pairs):
-        known[text, value_type] = orjson.dumps(change(decode_value(text, value_type)), default=_base64).decode()
-    return pa.array([known[pair] for pair in pairs], pa.string())
-
-
-def _base64(value: Value) -> str:
-    assert isinstance(value, bytes)
-    return base64.b64encode(value).decode()

@@ -6,62 +6,76 @@ put in the place of all that are the same by Arrow.
 """
 
 import base64
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clew_collector.model import Value
 from clew_collector.wire.attributes import ValueType, decode_value
 
 _TEXTS: Final = "_texts"
 _TYPES: Final = "_types"
+_BODY: Final = "body"
+_BODY_TYPE: Final = "body_type"
+
+Change = Callable[[Value], Value]
+"""Makes a value what a format can hold."""
 
 
-def with_json_texts(table: pa.Table) -> pa.Table:
+def unchanged(value: Value) -> Value:
+    """The value as it is."""
+    return value
+
+
+def with_json_texts(table: pa.Table, *, change: Change = unchanged) -> pa.Table:
     """The table with the JSON of each array and map instead of its encoded items; the types stay as they are.
 
-    Finds them wherever a list `X_texts` stands beside its `X_types`: in columns, and in structs in lists of these.
+    Finds them wherever a list `X_texts` stands beside its `X_types`, in columns and in structs in lists of these, and
+    in the column `body`. `change` is applied before, to all but bodies. Bytes in them are base64.
     """
-    columns = _converted(dict(zip(table.column_names, map(_whole, table.columns), strict=True)))
-    return pa.table(columns)
+    columns = dict(zip(table.column_names, (column.combine_chunks() for column in table.columns), strict=True))
+    return pa.table(_converted(columns, change))
 
 
-def json_text(text: str, value_type: int) -> str:
-    """The JSON of a value that was stored as this text and type code; bytes in it are base64."""
-    return orjson.dumps(decode_value(text, value_type), default=_base64).decode()
-
-
-def _converted(columns: dict[str, Any]) -> dict[str, Any]:
+def _converted(columns: dict[str, Any], change: Change) -> dict[str, Any]:
     """Columns of one length; those of texts, and those with texts deeper inside, made anew if there is need."""
-    return {name: _column(name, column, columns) for name, column in columns.items()}
+    return {name: _column(name, column, columns, change) for name, column in columns.items()}
 
 
-def _column(name: str, column: Any, columns: dict[str, Any]) -> Any:
+def _column(name: str, column: Any, columns: dict[str, Any], change: Change) -> Any:
+    if name == _BODY and (types := columns.get(_BODY_TYPE)) is not None:
+        return _texts(column, types, unchanged)
     if name.endswith(_TEXTS) and (types := columns.get(name.removesuffix(_TEXTS) + _TYPES)) is not None:
-        is_nested = pc.greater_equal(types.flatten(), pa.scalar(int(ValueType.ARRAY), types.type.value_type))
-        if pc.any(is_nested).as_py():
-            return _with_values(column, _texts(column.flatten(), types.flatten(), is_nested))
-    elif pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
+        values = column.flatten()
+        made = _texts(values, types.flatten(), change)
+        return column if made is values else _with_values(column, made)
+    if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
         inner = column.flatten()
         names = [field.name for field in inner.type]
         fields = dict(zip(names, inner.flatten(), strict=True))
-        converted = _converted(fields)
+        converted = _converted(fields, change)
         if any(converted[name] is not fields[name] for name in names):
             return _with_values(column, pa.StructArray.from_arrays(list(converted.values()), names))
     return column
 
 
-def _texts(texts: Any, types: Any, is_nested: Any) -> Any:
+def _texts(texts: Any, types: Any, change: Change) -> Any:
+    """The texts themselves if none of them is of an array or a map."""
+    is_nested = pc.fill_null(pc.greater_equal(types, pa.scalar(int(ValueType.ARRAY), types.type)), False)
+    if not pc.any(is_nested).as_py():
+        return texts
     codes = types.filter(is_nested).cast(pa.string())
     encoded = pc.binary_join_element_wise(codes, texts.filter(is_nested), " ").dictionary_encode()
-    decoded = [_decoded(key) for key in encoded.dictionary.to_pylist()]
+    decoded = [_decoded(key, change) for key in encoded.dictionary.to_pylist()]
     return pc.replace_with_mask(texts, is_nested, pa.array(decoded, texts.type).take(encoded.indices))
 
 
-def _decoded(key: str) -> str:
+def _decoded(key: str, change: Change) -> str:
     value_type, _, text = key.partition(" ")
-    return json_text(text, int(value_type))
+    return orjson.dumps(change(decode_value(text, int(value_type))), default=_base64).decode()
 
 
 def _with_values(column: Any, values: Any) -> Any:
@@ -70,10 +84,6 @@ def _with_values(column: Any, values: Any) -> Any:
     ends = pc.cumulative_sum(lengths)
     offsets = pa.concat_arrays([pa.array([0], ends.type), ends]).cast(pa.int32())
     return pa.ListArray.from_arrays(offsets, values, mask=column.is_null())
-
-
-def _whole(column: Any) -> Any:
-    return column.combine_chunks()
 
 
 def _base64(value: object) -> str:
