@@ -19,6 +19,7 @@ from tests.servers import elasticsearch, kafka, minio, moto, node_sdk, rabbitmq,
 from tests.servers import logger as util_linux_logger
 from tests.servers import small_disk as small_disk_server
 from tests.servers import telemetrygen as go_telemetrygen
+from tests.servers.logrotate import find as find_logrotate
 from tests.servers.missing import ServerMissingError
 from tests.servers.processes import Server
 from tests.servers.syslog_daemon import SyslogDaemon
@@ -105,6 +106,16 @@ def syslog_daemon(request: pytest.FixtureRequest) -> SyslogDaemon:
         _give_up(request.param.__name__.rpartition(".")[2], error)
         raise AssertionError("unreachable") from error
     return daemon
+
+
+@pytest.fixture
+def logrotate() -> str:
+    """Path of logrotate."""
+    try:
+        return find_logrotate()
+    except ServerMissingError as error:
+        _give_up("logrotate", error)
+        raise AssertionError("unreachable") from error
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clew_collector.errors import StoreUnavailable
 from clew_collector.model import SIGNALS
 from clew_collector.payload import Payload, digest_of
 from clew_collector.spool import Series, Spool
@@ -92,16 +93,14 @@ def test_what_a_broken_deletion_leaves_is_never_taken_again_and_goes_the_next_ti
 ) -> None:
     spool.append([a_payload(b"%d" % number) for number in range(40)])
     last_id = spool.take("logs", **ALL)[-1].id
-    commit, commits = spool._commit, iter(range(100))
 
-    def commit_twice_and_break() -> None:
-        if next(commits) == 2:
-            raise sqlite3.OperationalError("database or disk is full")
-        commit()
+    def break_off() -> None:
+        raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(spool, "_commit", commit_twice_and_break)
+    monkeypatch.setattr(spool, "_let_others_in", break_off)
     spool.advance("logs", last_id, counts={Series("stored", "logs"): 40})
     broken = spool.depth()
+    monkeypatch.undo()
     spool.advance("logs", last_id)
 
     assert (broken.payloads, spool.depth().payloads) == (24, 0)

@@ -15,6 +15,7 @@ from tests.servers import (
     chromium,
     elasticsearch,
     kafka,
+    logrotate,
     minio,
     node_sdk,
     opensearch,
@@ -52,6 +53,7 @@ def main() -> None:
         _fetch("Kafka", kafka.fetched)
     for daemon in (rsyslog, syslog_ng):
         _fetch(daemon.PACKAGES[0], daemon.fetched)
+    _fetch("logrotate", logrotate.find)
     _fetch("telemetrygen", telemetrygen.find)
     if minio.URL_VARIABLE not in os.environ:
         _fetch("MinIO", minio.find)

@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import orjson
+
 Counter = tuple[str, str, str]
 """What a receiver counts: outcome (`refused`, `dropped`), signal and reason."""
 
@@ -27,6 +29,15 @@ class Series(NamedTuple):
     service: str = ""
 
 
+# `WHERE true` tells SQLite that the ON that follows is not a join's.
+ADD_COUNTS: Final = """
+    INSERT INTO counters (outcome, signal, reason, source, service, count)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+    FROM json_each({counts}) WHERE true
+    ON CONFLICT DO UPDATE SET count = count + excluded.count"""
+"""Adds to counters what is given as JSON, lists of a series and its count."""
+
+
 class Counters:
     """The counters in a spool's file; the caller holds the transaction."""
 
@@ -35,12 +46,12 @@ class Counters:
         self._services = {row[0] for row in connection.execute("SELECT DISTINCT service FROM counters")}
 
     def add(self, counts: Mapping[Series, int]) -> None:
-        """Add to counters; a new one begins at 0."""
-        self._connection.executemany(
-            """INSERT INTO counters (outcome, signal, reason, source, service, count) VALUES (?, ?, ?, ?, ?, ?)
-               ON CONFLICT DO UPDATE SET count = count + excluded.count""",
-            [(*self._bounded(series), count) for series, count in counts.items()],
-        )
+        """Add to counters, in one statement; a new one begins at 0."""
+        self._connection.execute(ADD_COUNTS.format(counts="?"), (self.as_json(counts),))
+
+    def as_json(self, counts: Mapping[Series, int]) -> str:
+        """What `ADD_COUNTS` takes."""
+        return orjson.dumps([(*self._bounded(series), count) for series, count in counts.items()]).decode()
 
     def read(self) -> dict[Series, int]:
         """All counters since the data directory was made."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from clew_collector.errors import ConfigError
+from clew_collector.spool.counters import ADD_COUNTS
 
 FORMAT_VERSION: Final = 2
 """Raised when older code could not read what newer code writes."""
@@ -37,6 +38,15 @@ CREATE TABLE IF NOT EXISTS counters (
 """
 # Without it a reader of a signal that rests looks through the backlog of the other, 20 times a second.
 _LATER: Final = "CREATE INDEX IF NOT EXISTS payloads_of_one_signal ON payloads (signal, id)"
+# Moving a cursor and counting as one statement, which is a transaction by itself (`Spool.advance`).
+_ADVANCES: Final = f"""
+CREATE TEMP VIEW advances AS SELECT '' AS reader, '' AS signal, 0 AS last_id, '[]' AS counts;
+CREATE TEMP TRIGGER advance INSTEAD OF INSERT ON advances BEGIN
+    INSERT INTO cursors (reader, signal, last_id) VALUES (NEW.reader, NEW.signal, NEW.last_id)
+        ON CONFLICT DO UPDATE SET last_id = max(last_id, excluded.last_id);
+    {ADD_COUNTS.format(counts="NEW.counts")};
+END;
+"""
 _FROM_1: Final = f"""
 ALTER TABLE payloads ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE payloads ADD COLUMN reader TEXT;
@@ -63,6 +73,8 @@ def open_spool(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         _bring_up_to_date(connection, path)
         connection.execute(_LATER)
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.executescript(_ADVANCES)
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(f"{path}: cannot be used as the spool: {error}") from error
     return connection

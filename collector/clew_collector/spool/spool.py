@@ -19,7 +19,7 @@ from typing import Final
 from clew_collector.errors import SpoolFull, StoreUnavailable
 from clew_collector.model import SIGNALS, Signal, record
 from clew_collector.payload import Payload
-from clew_collector.spool.counters import Counters, Series
+from clew_collector.spool.counters import ADD_COUNTS, Counters, Series
 from clew_collector.spool.dead_letters import DeadLetter, DeadLetters
 from clew_collector.spool.replays import SOURCE as REPLAY
 from clew_collector.spool.replays import Replays
@@ -146,9 +146,9 @@ class Spool:
             self._delete_applied(signal)
 
     def keep_checkpoints(self, checkpoints: Mapping[str, str]) -> None:
-        """Put checkpoints on disk by themselves; blocks for a disk sync. An empty one is forgotten."""
-        with self._transaction():
-            self._keep_checkpoints(checkpoints)
+        """Put checkpoints on disk by themselves; blocks for a disk sync for each. An empty one is forgotten."""
+        for key, value in checkpoints.items():
+            self._alone(*_checkpoint(key, value))
 
     def origin(self) -> str:
         """A random name of this file, of 8 letters and digits: with a payload's number it names that for good."""
@@ -201,18 +201,12 @@ class Spool:
     ) -> None:
         """Note that a reader has applied all up to this number, and forget what every reader has. Safe to repeat.
 
-        Noted is it in one transaction, which blocks for a disk sync; forgotten a few payloads at a time, so that who
+        It is noted in one transaction, which blocks for a disk sync; forgotten a few payloads at a time, so that who
         appends meanwhile does not wait. What a crash or a full disk leaves is forgotten the next time.
         """
-        with self._transaction():
-            self._connection.execute(
-                """INSERT INTO cursors (reader, signal, last_id) VALUES (?, ?, ?)
-                   ON CONFLICT DO UPDATE SET last_id = max(last_id, excluded.last_id)""",
-                (reader, signal, last_id),
-            )
-            self._counters.add(counts)
+        self._alone("INSERT INTO advances VALUES (?, ?, ?, ?)", reader, signal, last_id, self._counters.as_json(counts))
         with suppress(StoreUnavailable):  # it is noted, and counted: to do that again would be wrong
-            self._delete("reader = ? AND signal = ? AND id <= ?", (reader, signal, last_id))
+            self._delete("reader = ? AND signal = ? AND id <= ?", reader, signal, last_id)
             self._delete_applied(signal)
 
     def set_aside(
@@ -240,8 +234,7 @@ class Spool:
 
     def count(self, counts: Mapping[Series, int]) -> None:
         """Add to counters."""
-        with self._transaction():
-            self._counters.add(counts)
+        self._alone(ADD_COUNTS.format(counts="?"), self._counters.as_json(counts))
 
     def counters(self) -> dict[Series, int]:
         """All counters since the data directory was made."""
@@ -282,8 +275,8 @@ class Spool:
         """Drop, and count, what has waited for longer; for a bound on how old data may be when it is stored."""
         before_ns = self._clock_ns() - int(max_age_s * 1e9)
         for signal in SIGNALS:
-            too_late = Series("dropped", signal, "waited too long", "spool")
-            self._delete("signal = ? AND received_ns < ?", (signal, before_ns), count_as=too_late)
+            while self._expire_some(signal, before_ns):
+                self._let_others_in()
 
     def close(self) -> None:
         """Release the file. Safe to call twice."""
@@ -313,41 +306,54 @@ class Spool:
 
     def _keep_checkpoints(self, checkpoints: Mapping[str, str]) -> None:
         for key, value in checkpoints.items():
-            if value:
-                self._connection.execute("INSERT OR REPLACE INTO checkpoints (key, value) VALUES (?, ?)", (key, value))
-            else:
-                self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (key,))
+            statement, *values = _checkpoint(key, value)
+            self._connection.execute(statement, values)
 
     def _delete_applied(self, signal: Signal) -> None:
         """Forget what every reader has."""
         row = self._connection.execute("SELECT min(last_id) FROM cursors WHERE signal = ?", (signal,)).fetchone()
-        self._delete("signal = ? AND id <= ?", (signal, row[0]))
+        self._delete("signal = ? AND id <= ?", signal, row[0])
 
-    def _delete(self, where: str, values: Sequence[object], *, count_as: Series | None = None) -> None:
-        """Delete payloads a few at a time, so that who appends gets in between. No disk sync unless they are counted.
+    def _delete(self, where: str, *values: object) -> None:
+        """Delete payloads a few at a time, so that who appends gets in between.
 
-        A deletion that a power cut takes back is done again, as the cursors say.
+        Without a disk sync: a deletion that a power cut takes back is done again, as the cursors say.
         """
         if self._connection.execute(f"SELECT 1 FROM payloads WHERE {where} LIMIT 1", values).fetchone() is None:
             return
         some = f"SELECT id FROM payloads WHERE {where} ORDER BY id LIMIT {_DELETED_AT_ONCE}"
-        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if count_as is None else 'FULL'}")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
         try:
-            while True:
-                with self._transaction():
-                    deleted = self._connection.execute(
-                        f"DELETE FROM payloads WHERE id IN ({some}) RETURNING records", values
-                    ).fetchall()
-                    if deleted and count_as is not None:
-                        self._counters.add({count_as: sum(records for (records,) in deleted)})
-                if len(deleted) < _DELETED_AT_ONCE:
-                    return
+            while self._alone(f"DELETE FROM payloads WHERE id IN ({some})", *values) == _DELETED_AT_ONCE:
                 self._let_others_in()
         finally:
             self._connection.execute("PRAGMA synchronous = FULL")
 
+    def _expire_some(self, signal: Signal, before_ns: int) -> bool:
+        """Whether there may be more."""
+        some = f"SELECT id FROM payloads WHERE signal = ? AND received_ns < ? LIMIT {_DELETED_AT_ONCE}"
+        with self._transaction():
+            deleted = self._connection.execute(
+                f"DELETE FROM payloads WHERE id IN ({some}) RETURNING records", (signal, before_ns)
+            ).fetchall()
+            if deleted:
+                dropped = Series("dropped", signal, "waited too long", "spool")
+                self._counters.add({dropped: sum(records for (records,) in deleted)})
+        return len(deleted) == _DELETED_AT_ONCE
+
     def _forget_digests(self, now_ns: int) -> None:
         self._connection.execute("DELETE FROM digests WHERE received_ns < ?", (now_ns - DIGEST_MEMORY_S * 10**9,))
+
+    def _alone(self, statement: str, *values: object) -> int:
+        """Run one statement as a transaction, and tell how many rows it has changed.
+
+        The interpreter is not needed between its lock and its commit. Between the statements of a longer transaction
+        this thread may have to wait for it, for as long as another one makes a large page, and all who append with it.
+        """
+        try:
+            return self._connection.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path}: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -374,6 +380,13 @@ class Spool:
     def _value(self, statement: str) -> int:
         row: tuple[int] = self._connection.execute(statement).fetchone()
         return int(row[0])
+
+
+def _checkpoint(key: str, value: str) -> tuple[str, ...]:
+    """The statement that keeps it, or forgets it if it is empty, and its values."""
+    if value:
+        return "INSERT OR REPLACE INTO checkpoints (key, value) VALUES (?, ?)", key, value
+    return "DELETE FROM checkpoints WHERE key = ?", key
 
 
 def _random_name() -> str:

@@ -77,6 +77,7 @@ class TopicProducer:
         while len(self._producer) and self._failure is None:
             self._producer.poll(_POLL_S)  # the client gives up by itself after `delivery.timeout.ms`
         if self._failure is not None:
+            self._settle()
             self._start_over()
         return {payload_id for payload_id in payload_ids if missing[payload_id] == 0}
 
@@ -110,6 +111,12 @@ class TopicProducer:
             else:
                 self._producer.poll(0)
                 return
+
+    def _settle(self) -> None:
+        """Take back what was not sent, and wait for the answers to what was: given again, it would be there twice."""
+        self._producer.purge(in_flight=False)
+        while len(self._producer):
+            self._producer.poll(_POLL_S)
 
     def _start_over(self) -> None:
         """A new producer: what waits in this one would arrive after it is given again, and be there twice."""

@@ -314,9 +314,8 @@ LOGROTATE = """{folder}/app.log {{
 """
 
 
-@pytest.mark.skipif(shutil.which("logrotate") is None, reason="logrotate is not here")
 @pytest.mark.parametrize("how", ["create 0644", "copytruncate", "create 0644\n    delaycompress\n    dateext"])
-def test_logrotate_itself_loses_and_doubles_nothing(tmp_path: Path, how: str) -> None:
+def test_logrotate_itself_loses_and_doubles_nothing(tmp_path: Path, logrotate: str, how: str) -> None:
     folder = tmp_path / "logs"
     folder.mkdir(mode=0o755)
     tail, file = Tail(folder, paths=[str(folder / "app.log*")]), folder / "app.log"
@@ -326,7 +325,7 @@ def test_logrotate_itself_loses_and_doubles_nothing(tmp_path: Path, how: str) ->
     async def rotate() -> None:
         for turn in range(4):
             append(file, lines(turn * 500, turn * 500 + 500))
-            argv = ["logrotate", "-f", "-s", f"{tmp_path}/state", f"{tmp_path}/conf"]
+            argv = [logrotate, "-f", "-s", f"{tmp_path}/state", f"{tmp_path}/conf"]
             rotating = await asyncio.create_subprocess_exec(*argv)
             await rotating.wait()
             await tail.has(f"line {turn * 500 + 499}")
