@@ -2,7 +2,8 @@
 
 The load generator has encoded them long before, with fewer tags than OTLP has attributes; it posts clew's JSON, too:
 where clew is as fast as that, Zipkin is the bound. Zipkin counts what it is sent, so that a span that came twice would
-be seen; it keeps half a million in memory, and has half of the cores, as if it were elsewhere.
+be seen; it keeps half a million in memory, for which it has a larger heap than by default, and half of the cores, as
+if it were elsewhere.
 """
 
 import re
@@ -17,6 +18,7 @@ from typing import Final
 
 from benchmarks.ingest.load import CACHE, RECORDS, Load, Target
 from benchmarks.ingest.rounds import Measure, Rounds, measure_rounds
+from benchmarks.ingest.servers import HEAP_MB
 from benchmarks.sinks.backlog import backlog
 from benchmarks.sinks.processes import apart
 from benchmarks.sinks.shipped import CLEW, Shipped, by_clew, by_load, print_shipped
@@ -37,7 +39,7 @@ _DROPPED: Final = re.compile(r'^zipkin_collector_spans_dropped_total\{.*transpor
 
 def main() -> None:
     load = Load()
-    with apart(zipkin.start()) as server:
+    with apart(zipkin.start(heap_mb=HEAP_MB)) as server:
         rounds: Rounds[Shipped] = measure_rounds(
             {
                 CLEW: partial(_clew, load, server),

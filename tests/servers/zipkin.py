@@ -16,7 +16,7 @@ _JAVA_NEEDED = 17
 
 
 @contextmanager
-def start(*, port: int = 0) -> Iterator[Server]:
+def start(*, port: int = 0, heap_mb: int = 512) -> Iterator[Server]:
     """An empty Zipkin, from when it answers; one of its own if a port is given. Raises `ServerMissingError`."""
     if not port and (given := os.environ.get(URL_VARIABLE)):
         yield Server(url=given)
@@ -35,7 +35,7 @@ def start(*, port: int = 0) -> Iterator[Server]:
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     # The oldest Java that will do: it is the one that Zipkin is made and tested with.
-    argv = [str(javas[-1] / "bin" / "java"), "-Xmx512m", "-jar", str(jar), f"--server.port={port}"]
+    argv = [str(javas[-1] / "bin" / "java"), f"-Xmx{heap_mb}m", "-jar", str(jar), f"--server.port={port}"]
     with (
         temporary_folder("zipkin") as folder,
         running(argv, name="zipkin", is_ready=answers_http(f"{url}/health"), folder=folder) as pid,
