@@ -57,7 +57,7 @@ def test_each_document_is_a_record_and_has_a_result_of_its_own(intake: Intake) -
         ("/_bulk", GOOD, {"content-type": "application/json; charset=UTF-8"}, "POST"),
         ("/_bulk", GOOD, vendor("x-ndjson", 8), "POST"),
         ("/_bulk", GOOD, vendor("json", 9), "POST"),
-        ("/_bulk", gzip.compress(GOOD), {**NDJSON, "content-encoding": "gzip"}, "POST"),
+        ("/_bulk", gzip.compress(GOOD, mtime=0), {**NDJSON, "content-encoding": "gzip"}, "POST"),
         ("/logs/_doc", b'{"message":"a"}', JSON, "POST"),
         ("/logs/_doc/7", b'{"message":"a"}', JSON, "PUT"),
         ("/logs/_create/7", b'{"message":"a"}', vendor("json", 8), "PUT"),
