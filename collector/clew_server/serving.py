@@ -11,6 +11,7 @@ from typing import Final
 from clew_collector.config import CollectorConfig
 from clew_collector.errors import ConfigError
 from clew_collector.keys import KeyConfig, digest_of_key, new_key
+from clew_collector.sinks.config import target_of
 from clew_collector.spool import Spool
 from clew_server.handover import ConfigHandover
 from clew_server.listeners import LISTENERS, OTLP_HTTP, Listener, OpenListener
@@ -52,9 +53,10 @@ class Collector:
         return self._listeners[listener.name].url
 
     def listener_lines(self, *, width: int) -> list[str]:
-        """A line for each way in: where it is and what it takes, or why it is not taken."""
+        """A line for each way in, where it is and what it takes, or why it is not taken; and for each way out."""
         listening = [listener.line(width=width) for listener in self._listeners.values() if listener.is_enabled]
-        return listening + reader_lines(self.config, width=width)
+        sinks = [f"{'Sink':<{width}}{sink.name}, to {target_of(sink)}" for sink in self.config.sinks]
+        return listening + reader_lines(self.config, width=width) + sinks
 
     @property
     def dashboard_url(self) -> str:

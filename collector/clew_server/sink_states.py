@@ -10,12 +10,7 @@ from starlette.responses import Response
 
 from clew_collector.config import CollectorConfig
 from clew_collector.model import SIGNALS, Signal, record
-from clew_collector.sinks.config import SinkConfig, signals_of
-from clew_collector.sinks.elasticsearch.config import ElasticsearchConfig
-from clew_collector.sinks.file.config import FileSinkConfig
-from clew_collector.sinks.kafka.config import KafkaSinkConfig
-from clew_collector.sinks.otlp.config import OtlpSinkConfig
-from clew_collector.sinks.zipkin import ZipkinSinkConfig
+from clew_collector.sinks.config import signals_of, target_of
 from clew_collector.spool import STORE, Depth, Series
 from clew_dashboards.dashboard import json_answer
 from clew_server.snapshot import ReaderState, Snapshot
@@ -104,17 +99,3 @@ def _tallies(name: str, counters: Mapping[Series, int]) -> dict[str, Any]:
         if series.source == name and series.outcome in DESTINATION:
             tallies[DESTINATION[series.outcome]][series.signal] += count
     return {name: dict(tally) for name, tally in tallies.items()}
-
-
-def target_of(config: SinkConfig) -> str:
-    """Where a sink writes to, in a few words and without a secret."""
-    match config:
-        case ElasticsearchConfig():
-            return ", ".join(config.urls)
-        case KafkaSinkConfig():
-            return ", ".join(config.brokers)
-        case FileSinkConfig():
-            return config.url
-        case OtlpSinkConfig() | ZipkinSinkConfig():
-            port = "" if config.url.port is None else f":{config.url.port}"
-            return f"{config.url.scheme}://{config.url.host}{port}{config.url.path or ''}".rstrip("/")

@@ -73,6 +73,12 @@ def test_an_outage_is_said_first_and_each_other_trouble_after_it() -> None:
     assert page.also == ("The oldest payload has waited 1 min 30 s to be stored.", "3 refused (logs: spool full).")
 
 
+def test_what_takes_nothing_is_called_by_its_name() -> None:
+    page = health_page(a_health(readers=(ReaderHealth("store"), ReaderHealth("es-2", outage="no answer"))))
+
+    assert page.sentence == "The sink es-2 takes nothing now, and what comes waits in the spool."
+
+
 def test_a_sentence_names_three_reasons_and_counts_the_rest() -> None:
     refused = {f"logs: reason {n}": n for n in range(1, 7)}
 

@@ -24,9 +24,10 @@ T = TypeVar("T")
 
 @record
 class RunningClew:
-    """A `clew up` or `clew demo` that answers; `urls` by the name that it gave them when it started."""
+    """A `clew up` or `clew demo` that answers; `urls` by the name that it gave them in what it `said` at its start."""
 
     process: "subprocess.Popen[str]"
+    said: str
     urls: Mapping[str, str]
     data: Path
 
@@ -108,7 +109,7 @@ def clew_up(data: Path, *arguments: str, command: str = "up") -> Iterator[Runnin
     )
     try:
         said = _read_until(process, "Ctrl-C stops")
-        yield RunningClew(process=process, urls=_urls(said), data=data)
+        yield RunningClew(process=process, said=said, urls=_urls(said), data=data)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

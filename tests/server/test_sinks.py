@@ -39,6 +39,7 @@ def test_a_sink_that_is_away_holds_neither_the_store_nor_another_sink(tmp_path: 
         state = running.wait_for(lambda: readers(running), lambda found: found["away"]["outage"] is not None)
         listed = clew("sinks", "--data", str(tmp_path / "data")).stdout
 
+    assert f"Sink        away, to {NOWHERE}" in running.said
     assert (state["store"]["payloads"], state["away"]["payloads"]) == (0, 1)
     assert [line.split()[0] for line in listed.splitlines()[1:] if line[0] != " "] == ["store", "away", "file"]
     assert listed.count("1 payload waiting") == 1

@@ -66,3 +66,17 @@ def bounds_of(config: SinkConfig) -> BatchBounds:
     if isinstance(config, ElasticsearchConfig):
         return BatchBounds(max_records=config.max_batch_records, max_bytes=config.max_batch_bytes)
     return _BOUNDS
+
+
+def target_of(config: SinkConfig) -> str:
+    """Where a sink writes to, in a few words and without a secret."""
+    match config:
+        case ElasticsearchConfig():
+            return ", ".join(config.urls)
+        case KafkaSinkConfig():
+            return ", ".join(config.brokers)
+        case FileSinkConfig():
+            return config.url
+        case OtlpSinkConfig() | ZipkinSinkConfig():
+            port = "" if config.url.port is None else f":{config.url.port}"
+            return f"{config.url.scheme}://{config.url.host}{port}{config.url.path or ''}".rstrip("/")

@@ -7,6 +7,8 @@ from clew_collector.model import record
 from clew_dashboards.health import DeadLetterHealth, Health, ReaderHealth, ServiceHealth, SourceHealth
 from clew_dashboards.wording import NS_PER_S, count_text, duration_text, number_text, size_text
 
+_STORE: Final = "store"
+
 _LATE_S: Final = 60
 """A payload that waits longer than this is worth a word: it should take a second."""
 
@@ -98,7 +100,8 @@ def _all_is_well(health: Health) -> str:
 
 
 def _outage_text(reader: ReaderHealth) -> str:
-    return f"the {reader.name} takes nothing now, and what comes waits in the spool"
+    name = reader.name if reader.name == _STORE else f"sink {reader.name}"
+    return f"the {name} takes nothing now, and what comes waits in the spool"
 
 
 def _troubles(health: Health) -> list[str]:

@@ -101,7 +101,7 @@ class Servers:
                 "grpc": f"127.0.0.1:{ports['--grpc-port']}",
                 "dashboard": f"http://127.0.0.1:{ports['--port']}",
             }
-            at = RunningClew(process=None, urls=urls, data=self._folder)  # type: ignore[arg-type]
+            at = RunningClew(process=None, said="", urls=urls, data=self._folder)  # type: ignore[arg-type]
             return OtlpPlace(at, self.authority, protocol=sink.removeprefix("otlp_")), restart
         server = zipkin if sink == "zipkin" else moto
         restart = Restart(lambda: server.start(port=port), forgets=True)
