@@ -19,7 +19,7 @@ SinkConfig = Annotated[
 ]
 """An item of the list `sinks` in clew.yaml."""
 
-_BOUNDS = BatchBounds(max_records=20_000, max_bytes=16 << 20)
+_BOUNDS = BatchBounds(max_records=40_000, max_bytes=32 << 20)
 
 
 def make_sink(config: SinkConfig, *, origin: str) -> Sink:
