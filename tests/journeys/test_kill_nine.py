@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.chance import seeded_chance
 from tests.journeys.killers import DONE, PASSAGE, POINT, POINTS
 from tests.journeys.senders import ElasticBulk, Load, OtlpGrpc, OtlpHttp, Sender, Zipkin
 from tests.server.configs import configured
+from tests.waiting import wait_until
 
 SENDERS = 4
 BODIES_EACH = 150
@@ -62,13 +62,6 @@ def supervised(collector: Collector) -> Iterator[Supervisor]:
         collector.close()
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"timed out: {what}"
-        time.sleep(0.05)
-
-
 def stored_names(data: Path) -> list[str]:
     """What stands in the bodies of log records and in the names of spans."""
     names: list[str] = []
@@ -102,7 +95,7 @@ def test_killed_at_a_point_nothing_acknowledged_is_lost_or_doubled(tmp_path: Pat
     with supervised(collector):
         # A store that starts late may take all that was sent as one batch: more is sent until the point was passed.
         acknowledged = load(lambda: OtlpHttp(collector.otlp_url), may_end=collector.done.exists).run()
-        wait_until(lambda: spool_is_empty(tmp_path), "the spool was never empty")
+        wait_until(lambda: spool_is_empty(tmp_path), timeout_s=DEADLINE_S)
 
     assert collector.done.exists(), "the point was never passed: the test proved nothing"
     stored = stored_names(tmp_path)
@@ -142,7 +135,7 @@ def test_killed_at_random_again_and_again_nothing_acknowledged_is_lost_or_double
         acknowledged = load(lambda: PROTOCOLS[protocol](collector)).run()
         over.set()
         killing.join()
-        wait_until(lambda: spool_is_empty(tmp_path), "the spool was never empty")
+        wait_until(lambda: spool_is_empty(tmp_path), timeout_s=DEADLINE_S)
 
     assert killed, "nothing was killed: the test proved nothing"
     stored = stored_names(tmp_path)

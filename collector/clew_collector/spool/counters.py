@@ -36,6 +36,7 @@ ADD_COUNTS: Final = """
     FROM json_each({counts}) WHERE true
     ON CONFLICT DO UPDATE SET count = count + excluded.count"""
 """Adds to counters what is given as JSON, lists of a series and its count."""
+ADD_GIVEN_COUNTS: Final = ADD_COUNTS.format(counts="?")
 
 
 class Counters:
@@ -47,7 +48,7 @@ class Counters:
 
     def add(self, counts: Mapping[Series, int]) -> None:
         """Add to counters, in one statement; a new one begins at 0."""
-        self._connection.execute(ADD_COUNTS.format(counts="?"), (self.as_json(counts),))
+        self._connection.execute(ADD_GIVEN_COUNTS, (self.as_json(counts),))
 
     def as_json(self, counts: Mapping[Series, int]) -> str:
         """What `ADD_COUNTS` takes."""

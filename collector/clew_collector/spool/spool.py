@@ -19,7 +19,7 @@ from typing import Final
 from clew_collector.errors import SpoolFull, StoreUnavailable
 from clew_collector.model import SIGNALS, Signal, record
 from clew_collector.payload import Payload
-from clew_collector.spool.counters import ADD_COUNTS, Counters, Series
+from clew_collector.spool.counters import ADD_GIVEN_COUNTS, Counters, Series
 from clew_collector.spool.dead_letters import DeadLetter, DeadLetters
 from clew_collector.spool.replays import SOURCE as REPLAY
 from clew_collector.spool.replays import Replays
@@ -234,7 +234,7 @@ class Spool:
 
     def count(self, counts: Mapping[Series, int]) -> None:
         """Add to counters."""
-        self._alone(ADD_COUNTS.format(counts="?"), self._counters.as_json(counts))
+        self._alone(ADD_GIVEN_COUNTS, self._counters.as_json(counts))
 
     def counters(self) -> dict[Series, int]:
         """All counters since the data directory was made."""

@@ -1,9 +1,8 @@
 """Whatever networks, proxies and Elasticsearch itself do, everything arrives, once."""
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.collector.otlp_builders import a_log, logs
 from tests.collector.sinks.faulty_proxy import NO_ANSWER, NOT_SENT, Fault, FaultyProxy, faulty_proxy
 from tests.collector.sinks.shipment import Streams, crash_before_the_cursor_moves, fill, lines, shipping
 from tests.servers.processes import free_port
+from tests.waiting import wait_until
 
 REJECTED_ITEM = b'{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"queue full"}}}'
 EACH_ONCE = Counter(f"line {number}" for number in range(2_000))
@@ -52,13 +52,6 @@ def in_a_thread(loop: Shipping) -> Iterator[Shipping]:
     finally:
         stopping.set()
         thread.join()
-
-
-def wait_until(holds: Callable[[], bool], *, deadline_s: float = 60) -> None:
-    end_s = time.monotonic() + deadline_s
-    while not holds():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.02)
 
 
 def is_empty(spool: Spool) -> bool:
@@ -136,11 +129,11 @@ def test_away_at_the_start_is_one_line_and_all_arrive_when_it_comes(
     proxy.fault = lambda _: NOT_SENT
 
     with capture_logs() as said, shipping(tmp_path, proxy.url, streams) as loop, in_a_thread(loop):
-        wait_until(lambda: loop.outage is not None)
-        wait_until(lambda: len(proxy.requests) > 5)
+        wait_until(lambda: loop.outage is not None, timeout_s=60, every_s=0.02)
+        wait_until(lambda: len(proxy.requests) > 5, timeout_s=60, every_s=0.02)
         proxy.fault = lambda _: None
-        wait_until(lambda: is_empty(spool))
-        wait_until(lambda: loop.outage is None)
+        wait_until(lambda: is_empty(spool), timeout_s=60, every_s=0.02)
+        wait_until(lambda: loop.outage is None, timeout_s=60, every_s=0.02)
 
     assert streams.messages() == EACH_ONCE
     assert [line["event"].split(",")[0] for line in said if line["event"].startswith("sink")] == [
