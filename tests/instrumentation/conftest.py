@@ -23,6 +23,7 @@ def _clean_process() -> Iterator[None]:
     """clew is one for the process: each test finds it off and leaves it off."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # a server that another test ran here has set it
     structlog.reset_defaults()
     yield
     clew.shutdown(0.5)
