@@ -23,6 +23,7 @@ from benchmarks.sinks.backlog import backlog
 from benchmarks.sinks.processes import apart
 from benchmarks.sinks.shipped import CLEW, Shipped, by_clew, by_load, print_shipped
 from clew_collector.model import Signal
+from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.elasticsearch.documents import select_lines
 from clew_collector.sinks.elasticsearch.requests import body_of
 from clew_collector.sinks.encoding import open_encoder, readable
@@ -105,12 +106,13 @@ def _same_documents(load: Load, signal: Signal, server: Server) -> Iterator[Meas
 
 def _encode(load: Load, signal: Signal, path: Path) -> None:
     """clew's documents, in bodies of two payloads each: about as many as the load generator's own have."""
-    encoder, bodies = open_encoder(), enumerate(load.bodies(signal), start=1)
+    connections, bodies = Connections(open_encoder), enumerate(load.bodies(signal), start=1)
     with path.open("wb") as file:
         while pair := list(islice(bodies, 2)):
             batch = outgoing_bodies(signal, [body for _, (_, body) in pair], first_id=pair[0][0])
-            lines = select_lines(signal, readable(encoder, batch), origin="another1")
-            [rows] = encoder.sql(lines).to_arrow_table().combine_chunks().to_batches()
+            with connections.holding(batch) as encoder, readable(encoder, batch) as records:
+                lines = encoder.sql(select_lines(signal, records, origin="another1"))
+                [rows] = lines.to_arrow_table().combine_chunks().to_batches()
             file.write(struct.pack("<II", rows.num_rows, len(body := body_of(rows))) + body)
 
 

@@ -22,7 +22,7 @@ from benchmarks.ingest.servers import HEAP_MB
 from benchmarks.sinks.backlog import backlog
 from benchmarks.sinks.processes import apart
 from benchmarks.sinks.shipped import CLEW, Shipped, by_clew, by_load, print_shipped
-from clew_collector.processors.base import open_connection
+from clew_collector.sinks.zipkin import open_encoder
 from clew_collector.wire.zipkin.to_json import encode_v2_json
 from tests.collector.sinks.outgoing import outgoing_bodies
 from tests.servers import zipkin
@@ -81,7 +81,7 @@ def _by_load(load: Load, server: Server, *, corpus: Path | None) -> Measure[Ship
 
 def _encode(load: Load, path: Path) -> None:
     """clew's JSON, a body for each payload."""
-    with path.open("wb") as file, open_connection() as connection:
+    with path.open("wb") as file, open_encoder() as connection:
         for number, (records, body) in enumerate(load.bodies("traces"), start=1):
             batch = outgoing_bodies("traces", [body], first_id=number)
             connection.register("batch", batch.table)

@@ -195,12 +195,12 @@ class TestTexts:
     def test_hostile_texts_take_no_longer_than_their_length(self, piece: str) -> None:
         redactor = Redactor(Settings())
 
-        start_s = time.perf_counter()
+        start_s = time.thread_time()
         for tail in ("", "=", "@", ":"):
             redactor.text((piece * 65_536)[:65_536] + tail)
 
-        # A pattern that backtracks would take minutes.
-        assert time.perf_counter() - start_s < 4
+        # A pattern that backtracks would take minutes; that of this thread alone, whatever else the machine does.
+        assert time.thread_time() - start_s < 15
 
 
 class TestValues:

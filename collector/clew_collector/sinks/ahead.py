@@ -1,13 +1,16 @@
-"""Decoding a batch while the one before it is on its way."""
+"""What can be done beside a batch that is on its way: preparing the next one, and forgetting the one before it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import pyarrow as pa
 
 from clew_collector.batch import Batch
+from clew_collector.errors import BadPayload
 from clew_collector.model import Signal, record
+from clew_collector.sinks.pacing import BatchSize
+from clew_collector.sinks.waiting import Waiting, is_full
 from clew_collector.spool import Spooled
 from clew_collector.wire.otlp.numbered import NUMBERED_SELECTS, with_numbers
 from clew_collector.wire.otlp.payload import decode
@@ -16,34 +19,72 @@ _PAYLOADS_AT_ONCE: Final = 8
 """Decoding holds the GIL: in between, those that send get their turn."""
 
 
-class Ahead:
-    """Payloads that were taken before their turn, and a thread that decodes them; one batch at most.
-
-    They are only read: what becomes of them is noted when their turn has come.
-    """
-
-    def __init__(self, signal: Signal) -> None:
-        self._signal = signal
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ahead-{signal}")
-        self._next: Next | None = None
-
-    def begin(self, after_id: int, taken: Sequence[Spooled]) -> None:
-        """Have these decoded, which come after a number."""
-        self._next = Next(after_id=after_id, taken=taken, batch=self._thread.submit(decoded, self._signal, taken))
-
-    def take(self, after_id: int) -> "Next | None":
-        """What was begun, unless it comes after another number. It is not kept."""
-        found, self._next = self._next, None
-        return found if found is not None and found.after_id == after_id else None
-
-
 @record
 class Next:
-    """A batch to be, of the payloads that come after a number."""
+    """A batch to be, of the payloads that come after a number; `batch` is missing if it cannot be decoded."""
 
     after_id: int
     taken: Sequence[Spooled]
-    batch: Future[Batch]
+    batch: Batch | None
+
+
+class Ahead:
+    """One thread for all of it, which has a view of the spool of its own: `open_waiting` is called there.
+
+    The other methods are for the thread that ships.
+    """
+
+    def __init__(self, signal: Signal, open_waiting: Callable[[], Waiting], size: BatchSize) -> None:
+        self._signal = signal
+        self._open_waiting = open_waiting
+        self._size = size
+        self._waiting: Waiting | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ahead-{signal}")
+        self._next: Future[Next | None] | None = None
+
+    def begin(self, after_id: int) -> None:
+        """Have the batch after this number prepared, if there is one that would be no larger if it were taken later."""
+        self._next = self._thread.submit(self._prepare, after_id)
+
+    def take(self, after_id: int) -> Next | None:
+        """What was begun, unless it comes after another number; blocks until it is there. It is not kept."""
+        begun, self._next = self._next, None
+        found = None if begun is None else begun.result()
+        return found if found is not None and found.after_id == after_id else None
+
+    def forget(self) -> None:
+        """Have that forgotten which every reader has by now."""
+        self._thread.submit(self._forget)
+
+    def wait(self) -> None:
+        """Block until it has done what it was given."""
+        self._thread.submit(lambda: None).result()
+
+    def close(self) -> None:
+        """End the thread, when it has done what it was given. Not to be used afterwards."""
+        self._thread.submit(self._release)
+        self._thread.shutdown()
+
+    def _prepare(self, after_id: int) -> Next | None:
+        taken = self._view().take(after_id, self._size)
+        if not is_full(taken, self._size):
+            return None
+        try:
+            return Next(after_id=after_id, taken=taken, batch=decoded(self._signal, taken))
+        except BadPayload:
+            return Next(after_id=after_id, taken=taken, batch=None)
+
+    def _forget(self) -> None:
+        self._view().forget()
+
+    def _view(self) -> Waiting:
+        if self._waiting is None:
+            self._waiting = self._open_waiting()
+        return self._waiting
+
+    def _release(self) -> None:
+        if self._waiting is not None:
+            self._waiting.spool.close()
 
 
 def decoded(signal: Signal, taken: Sequence[Spooled]) -> Batch:

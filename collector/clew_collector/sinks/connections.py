@@ -1,7 +1,7 @@
 """DuckDB connections of sinks: one a thread, as DuckDB asks."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import duckdb
@@ -11,9 +11,10 @@ from clew_collector.sinks.base import Outgoing
 
 
 class Connections:
-    """A connection with the macros for each thread that asks for one."""
+    """A connection for each thread that asks for one, opened when it does."""
 
-    def __init__(self) -> None:
+    def __init__(self, open: Callable[[], duckdb.DuckDBPyConnection] = open_connection) -> None:
+        self._open = open
         self._of_thread = threading.local()
 
     @contextmanager
@@ -21,7 +22,7 @@ class Connections:
         """This thread's connection, with the batch in it."""
         connection: duckdb.DuckDBPyConnection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
-            connection = self._of_thread.connection = open_connection()
+            connection = self._of_thread.connection = self._open()
         connection.register("batch", outgoing.table)
         try:
             yield connection

@@ -4,6 +4,8 @@ The macros are for a connection of `open_encoder`. An attribute's value is a JSO
 maps, which a batch holds in protobuf, are made readable first, each distinct one once (`readable`).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import duckdb
@@ -47,17 +49,21 @@ def open_encoder() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def readable(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing, *, change: Change = unchanged) -> str:
-    """Register a batch on a connection, and the SELECT of its records in which arrays and maps are texts of JSON.
+@contextmanager
+def readable(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing, *, change: Change = unchanged) -> Iterator[str]:
+    """A SELECT of a batch's records in which arrays and maps are texts of JSON; the connection holds the batch.
 
     `change` is applied to each distinct one of those that are attributes.
     """
-    connection.register("batch", outgoing.table)
     if not any(_has_nested(column.combine_chunks()) for column in outgoing.table.columns):
-        return outgoing.select
+        yield outgoing.select
+        return
     flat = connection.sql(outgoing.select).to_arrow_table()
     connection.register("flat", with_json_texts(flat, change=change))
-    return "SELECT * FROM flat"
+    try:
+        yield "SELECT * FROM flat"
+    finally:
+        connection.unregister("flat")
 
 
 def _has_nested(array: pa.Array) -> bool:

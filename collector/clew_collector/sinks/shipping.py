@@ -4,8 +4,7 @@ import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 import duckdb
@@ -28,6 +27,7 @@ from clew_collector.sinks.base import (
 )
 from clew_collector.sinks.pacing import BackOff, BatchBounds, BatchSize
 from clew_collector.sinks.refused import by_payload, only_records
+from clew_collector.sinks.waiting import Waiting, is_full, records_of
 from clew_collector.spool import Series, Spool, Spooled
 
 _IDLE_WAIT_S: Final = 0.05
@@ -46,7 +46,7 @@ class Shipping:
     shipped when the sink has acknowledged it. Before a batch is handed over, its newest number goes to disk: whatever
     dies, the sink is told afterwards which payloads it may have been given before (`Outgoing.attempted_id`).
 
-    While there is a backlog, the next batch is decoded as the sink writes this one.
+    While there is a backlog, the next batch is prepared as the sink writes this one, and the last one forgotten.
 
     Other threads may read how it fares: `lag_s` is how long the oldest payload of the last batch took from its
     receipt until it was acknowledged, `None` before the first one; `outage` is why the sink takes nothing, `None`
@@ -77,28 +77,33 @@ class Shipping:
         self._counts: Tally[Series] = Tally()
         self._fill_wait_s = sink.fill_wait_s if isinstance(sink, PatientSink) else _FILL_WAIT_S
         self._was_full = False
-        self._ahead = Ahead(signal)
+        self._waiting = Waiting(spool, self.reader, signal)
+        self._ahead = Ahead(signal, lambda: Waiting(Spool(spool.path), sink.name, signal), self._size)
         self._after_id = spool.cursor(self.reader, signal)
-        self._attempt_key = f"sink:{self.reader}:{signal}"
-        self._attempted_id = int(spool.checkpoints(self._attempt_key).get(self._attempt_key, "-1"))
+        self._attempted_id = self._waiting.attempted_id()
 
     def run(self, stopping: threading.Event) -> None:
-        """Move payloads until `stopping` is set, waiting up to a third of a second for a batch to fill."""
-        while not stopping.is_set():
-            try:
-                moved = self.step()
-            except (SinkUnavailable, StoreUnavailable) as error:
-                stopping.wait(self._wait_after_s(error))
-                continue
-            self._note_success()
-            if not self._was_full:
-                stopping.wait(_IDLE_WAIT_S if moved == 0 else self._fill_wait_s)
+        """Move payloads until `stopping` is set, waiting up to a third of a second for a batch to fill.
+
+        Not to be used afterwards.
+        """
+        with closing(self._ahead):
+            while not stopping.is_set():
+                try:
+                    moved = self.step()
+                except (SinkUnavailable, StoreUnavailable) as error:
+                    stopping.wait(self._wait_after_s(error))
+                    continue
+                self._note_success()
+                if not self._was_full:
+                    stopping.wait(_IDLE_WAIT_S if moved == 0 else self._fill_wait_s)
 
     def drain(self) -> int:
         """Move all that is in the spool now and return how many records that was."""
         total = 0
         while moved := self.step():
             total += moved
+        self._ahead.wait()
         return total
 
     def step(self) -> int:
@@ -107,15 +112,17 @@ class Shipping:
         Raises `SinkUnavailable`, or `StoreUnavailable` for the spool; the batch stays in the spool.
         """
         ahead = self._ahead.take(self._after_id)
-        taken = self._take(self._after_id) if ahead is None else ahead.taken
-        self._was_full = self._is_full(taken)
+        taken = self._waiting.take(self._after_id, self._size) if ahead is None else ahead.taken
+        self._was_full = is_full(taken, self._size)
         if not taken:
             return 0
         attempted_id = self._attempted_id
-        self._note_attempt(taken[-1].id)
+        if taken[-1].id > attempted_id:
+            self._waiting.note_attempt(taken[-1].id)
+            self._attempted_id = taken[-1].id
         self._counts.clear()
         if self._was_full:
-            self._look_ahead(taken[-1].id)
+            self._ahead.begin(taken[-1].id)
         try:
             self._ship_all(taken, attempted_id, None if ahead is None else ahead.batch)
         except SinkUnavailable:
@@ -125,33 +132,14 @@ class Shipping:
         # The wall clock may have been set back since.
         self.lag_s = max(0.0, (self._clock_ns() - min(spooled.received_ns for spooled in taken)) / 1e9)
         self._after_id = taken[-1].id
-        self._spool.advance(self.signal, self._after_id, reader=self.reader, counts=self._counts)
-        return max(1, _records_of(taken))
+        self._spool.note_advance(self.signal, self._after_id, reader=self.reader, counts=self._counts)
+        if self._was_full:
+            self._ahead.forget()
+        else:
+            self._waiting.forget()
+        return max(1, records_of(taken))
 
-    def _take(self, after_id: int) -> list[Spooled]:
-        return self._spool.take(
-            self.signal,
-            after_id=after_id,
-            max_records=self._size.records,
-            max_bytes=self._size.bytes,
-            reader=self.reader,
-        )
-
-    def _is_full(self, taken: Sequence[Spooled]) -> bool:
-        """Whether these are so many that more is likely to wait."""
-        return 2 * _records_of(taken) > self._size.records or 2 * _bytes_of(taken) > self._size.bytes
-
-    def _look_ahead(self, after_id: int) -> None:
-        """Have the next batch decoded, if there is one that would not be larger if it were taken later."""
-        if self._is_full(taken := self._take(after_id)):
-            self._ahead.begin(after_id, taken)
-
-    def _note_attempt(self, last_id: int) -> None:
-        if last_id > self._attempted_id:
-            self._spool.keep_checkpoints({self._attempt_key: str(last_id)})
-            self._attempted_id = last_id
-
-    def _ship_all(self, taken: Sequence[Spooled], attempted_id: int, batch: Future[Batch] | None = None) -> None:
+    def _ship_all(self, taken: Sequence[Spooled], attempted_id: int, batch: Batch | None = None) -> None:
         """Hand payloads over in order; halve a list that is rejected until the payloads at fault stand alone."""
         try:
             self._ship(taken, attempted_id, batch)
@@ -164,9 +152,9 @@ class Shipping:
             self._ship_all(taken[:middle], taken[-1].id)
             self._ship_all(taken[middle:], taken[-1].id)
 
-    def _ship(self, taken: Sequence[Spooled], attempted_id: int, begun: Future[Batch] | None) -> None:
+    def _ship(self, taken: Sequence[Spooled], attempted_id: int, ahead: Batch | None) -> None:
         with _translated_errors():
-            batch = decoded(self.signal, taken) if begun is None else begun.result()
+            batch = decoded(self.signal, taken) if ahead is None else ahead
             # What is replayed has kept to the rates already.
             limited = not taken[0].is_replayed
             processed = None if self._processors is None else self._processors.process(batch, with_limits=limited)
@@ -190,7 +178,7 @@ class Shipping:
             for reason, count in self._sink.take_dropped(self.signal).items():
                 self._counts[Series("dropped", self.signal, reason, self.reader)] += count
                 dropped += count
-        shipped = _records_of(taken) - len(refused) - dropped
+        shipped = records_of(taken) - len(refused) - dropped
         self._counts[Series("shipped", self.signal, "", self.reader)] += shipped
 
     def _count_drops(self, drops: Sequence[Drop]) -> int:
@@ -248,14 +236,6 @@ def _translated_errors() -> Iterator[None]:
         if isinstance(error, _NOT_THE_BATCH):
             raise SinkUnavailable(f"cannot encode: {error}") from error
         raise SinkRejected(f"cannot be encoded: {error}") from error
-
-
-def _records_of(taken: Sequence[Spooled]) -> int:
-    return sum(spooled.records for spooled in taken)
-
-
-def _bytes_of(taken: Sequence[Spooled]) -> int:
-    return sum(len(spooled.body) for spooled in taken)
 
 
 def _kind_of(reason: str) -> str:

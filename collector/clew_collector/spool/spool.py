@@ -204,9 +204,19 @@ class Spool:
         It is noted in one transaction, which blocks for a disk sync; forgotten a few payloads at a time, so that who
         appends meanwhile does not wait. What a crash or a full disk leaves is forgotten the next time.
         """
+        self.note_advance(signal, last_id, reader=reader, counts=counts)
+        self.forget(signal, reader=reader)
+
+    def note_advance(
+        self, signal: Signal, last_id: int, *, reader: str = STORE, counts: Mapping[Series, int] = NO_COUNTS
+    ) -> None:
+        """The first half of `advance`."""
         self._alone("INSERT INTO advances VALUES (?, ?, ?, ?)", reader, signal, last_id, self._counters.as_json(counts))
+
+    def forget(self, signal: Signal, *, reader: str = STORE) -> None:
+        """The second half of `advance`, for what a reader and all others have applied by now."""
         with suppress(StoreUnavailable):  # it is noted, and counted: to do that again would be wrong
-            self._delete("reader = ? AND signal = ? AND id <= ?", reader, signal, last_id)
+            self._delete("reader = ? AND signal = ? AND id <= ?", reader, signal, self.cursor(reader, signal))
             self._delete_applied(signal)
 
     def set_aside(

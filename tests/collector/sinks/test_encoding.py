@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clew_collector.model import Value
+from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.elasticsearch.documents import select_lines, with_lists_of_one_type
 from clew_collector.sinks.encoding import open_encoder, readable
 from tests.collector.otlp_builders import a_log, a_span, attributes, logs, traces
 from tests.collector.sinks.outgoing import outgoing
 
-ENCODER = open_encoder()
+CONNECTIONS = Connections(open_encoder)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 scalars = st.one_of(
@@ -50,9 +51,10 @@ def as_json(value: Value) -> object:
 def test_every_value_is_the_same_in_json(given_values: dict[str, Value]) -> None:
     batch = outgoing(logs(a_log(more=given_values)))
 
-    select = f"""SELECT json_attributes(attribute_keys, attribute_texts, attribute_types, [])
-        FROM ({readable(ENCODER, batch)})"""
-    [(text,)] = ENCODER.sql(select).fetchall()
+    with CONNECTIONS.holding(batch) as encoder, readable(encoder, batch) as records:
+        [(text,)] = encoder.sql(
+            f"SELECT json_attributes(attribute_keys, attribute_texts, attribute_types, []) FROM ({records})"
+        ).fetchall()
 
     assert orjson.loads(text) == {key: as_json(value) for key, value in given_values.items()}
 
@@ -66,8 +68,11 @@ def test_every_record_is_two_lines_of_json(pairs: list[tuple[str, Value]], name:
             each.attributes.extend(attributes({key: value}))
 
     for batch in (outgoing(logs(record)), outgoing(traces(span))):
-        records = readable(ENCODER, batch, change=with_lists_of_one_type)
-        [(_, _, lines)] = ENCODER.sql(select_lines(batch.signal, records, origin="abcdefgh")).fetchall()
+        with (
+            CONNECTIONS.holding(batch) as encoder,
+            readable(encoder, batch, change=with_lists_of_one_type) as records,
+        ):
+            [(_, _, lines)] = encoder.sql(select_lines(batch.signal, records, origin="abcdefgh")).fetchall()
         action, document, end = lines.split("\n")
         assert orjson.loads(action) == {"create": {"_id": "abcdefgh00000000000100000000"}}
         assert set(orjson.loads(document)) >= {"@timestamp", "service.name"}

@@ -14,7 +14,7 @@ from clew_collector.processors.condition import Condition
 from clew_collector.processors.config import compose
 from clew_collector.processors.filter import FilterConfig
 from clew_collector.sinks.base import Outgoing, RefusedRecord, SinkRejected, SinkUnavailable
-from clew_collector.sinks.encoding import open_encoder, readable
+from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.pacing import BackOff, BatchBounds, BatchSize
 from clew_collector.sinks.shipping import Shipping
 from clew_collector.spool import Series, Spool
@@ -267,8 +267,8 @@ def test_a_record_keeps_its_place_whatever_batch_it_comes_in() -> None:
     second.MergeFrom(logs(a_log("e"), service="cart"))
 
     def places(batch: Outgoing) -> list[tuple[str, int, int]]:
-        encoder = open_encoder()
-        return encoder.sql(f"SELECT body, payload_id, position FROM ({readable(encoder, batch)})").fetchall()
+        with Connections().holding(batch) as connection:
+            return connection.sql(f"SELECT body, payload_id, position FROM ({batch.select})").fetchall()
 
     together = places(outgoing(first, logs(), second, first_id=7))
 

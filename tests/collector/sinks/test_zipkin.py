@@ -18,7 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from clew_collector.model import Value
 from clew_collector.sinks.base import Outgoing
 from clew_collector.sinks.connections import Connections
-from clew_collector.sinks.zipkin import ZipkinSink, ZipkinSinkConfig
+from clew_collector.sinks.zipkin import ZipkinSink, ZipkinSinkConfig, open_encoder
 from clew_collector.wire.otlp.from_json import parse_json
 from clew_collector.wire.zipkin.to_json import encode_v2_json
 from tests.collector.otlp_builders import T0_NS, a_log, a_span, attributes, logs, traces
@@ -78,7 +78,7 @@ def encoded(*requests: Message) -> list[Form]:
 
 
 def encoded_batch(batch: Outgoing) -> list[Form]:
-    with Connections().holding(batch) as connection:
+    with Connections(open_encoder).holding(batch) as connection:
         pieces = encode_v2_json(connection, batch.select)
         texts = "".join(text for piece in pieces for text in piece.column("json").to_pylist())
     return list(orjson.loads(f"[{texts[:-1]}]"))

@@ -144,4 +144,4 @@ def test_a_consumer_stops_in_time(broker_url: str) -> None:
         start_s = time.monotonic()
         consumer.stop()
 
-    assert time.monotonic() - start_s < 3
+    assert time.monotonic() - start_s < 8

@@ -324,7 +324,7 @@ class TestFailures:
         response = lambda_handler(flush_timeout_s=0.2)(lambda event, context: "done")({}, a_context())
 
         assert response == "done"
-        assert time.monotonic() - begin_s < 2
+        assert time.monotonic() - begin_s < 5
 
     def test_an_invocation_out_of_time_does_not_wait(self, exported: FakeCollector) -> None:
         exported.replies.append(Reply(None))

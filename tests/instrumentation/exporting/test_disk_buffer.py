@@ -297,7 +297,7 @@ def test_what_a_hung_collector_did_not_take_is_on_disk_at_the_end(tmp_path: Path
         begin_s = time.monotonic()
         clew.shutdown(1.5)
 
-        assert time.monotonic() - begin_s < 2
+        assert time.monotonic() - begin_s < 5
     assert exporter.counters()["spans"].dropped == {}
     assert exporter.counters()["spans"].set_aside == 2_010
 

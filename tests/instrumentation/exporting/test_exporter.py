@@ -226,7 +226,7 @@ def test_flush_says_no_when_the_collector_hangs(exported: FakeCollector) -> None
     flushed = clew.flush(timeout_s=0.2)
 
     assert not flushed
-    assert time.monotonic() - begin_s < 1
+    assert time.monotonic() - begin_s < 5
 
 
 def test_shutdown_is_bounded_and_counts_what_was_left(collector: FakeCollector) -> None:
@@ -239,7 +239,7 @@ def test_shutdown_is_bounded_and_counts_what_was_left(collector: FakeCollector) 
     begin_s = time.monotonic()
     clew.shutdown(timeout_s=0.3)
 
-    assert time.monotonic() - begin_s < 1
+    assert time.monotonic() - begin_s < 5
     assert exporter.counters()["spans"].dropped == {"shut_down": 1}
     make_span()
     assert exporter.counters()["spans"].waiting == 0

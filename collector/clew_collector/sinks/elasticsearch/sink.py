@@ -1,17 +1,16 @@
 """The sink itself: encodes a batch while earlier parts of it are on their way."""
 
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clew_collector.model import SIGNALS
 from clew_collector.sinks.base import Outgoing, RefusedRecord
+from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.elasticsearch.bulk import Bulk
 from clew_collector.sinks.elasticsearch.cluster import Cluster
 from clew_collector.sinks.elasticsearch.config import ElasticsearchConfig
@@ -37,7 +36,7 @@ class ElasticsearchSink:
         self._cluster = Cluster(config)
         self._templates = Templates(self._cluster, config) if config.install_templates else None
         self._bulk = Bulk(self._cluster, origin=origin, max_bytes=config.max_request_bytes)
-        self._encoders = threading.local()
+        self._connections = Connections(open_encoder)
         self._pools = {
             signal: ThreadPoolExecutor(config.connections, thread_name_prefix=f"{config.name}-{signal}")
             for signal in SIGNALS
@@ -75,18 +74,10 @@ class ElasticsearchSink:
         self._cluster.close()
 
     def _rows(self, outgoing: Outgoing) -> Iterator[pa.RecordBatch]:
-        encoder = self._encoder()
-        try:
-            records = readable(encoder, outgoing, change=with_lists_of_one_type)
+        with (
+            self._connections.holding(outgoing) as encoder,
+            readable(encoder, outgoing, change=with_lists_of_one_type) as records,
+        ):
             lines = select_lines(outgoing.signal, records, origin=self._origin)
             for rows in encoder.sql(lines).to_arrow_reader(_ROWS_AT_ONCE):
                 yield from cut(rows, max_bytes=self._bulk.max_bytes)
-        finally:
-            encoder.unregister("batch")
-            encoder.unregister("flat")
-
-    def _encoder(self) -> duckdb.DuckDBPyConnection:
-        encoder: duckdb.DuckDBPyConnection | None = getattr(self._encoders, "connection", None)
-        if encoder is None:
-            encoder = self._encoders.connection = open_encoder()
-        return encoder

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
 from clew_collector.model import Signal, record
 from clew_collector.sinks.base import Outgoing, RefusedRecord, SinkUnavailable
+from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.encoding import open_encoder, readable
 from clew_collector.sinks.file.config import FileSinkConfig
 from clew_collector.sinks.file.folders import open_folder
@@ -44,6 +44,7 @@ class FileSink:
         self.fill_wait_s = config.fill_wait_s
         self._config = config
         self._folder = open_folder(config)
+        self._connections = Connections(open_encoder)
 
     @property
     def name(self) -> str:
@@ -57,8 +58,7 @@ class FileSink:
         runs = [self._without_kept(run, outgoing.attempted_id) for run in _runs(outgoing.signal, outgoing.payloads)]
         missing = [run for run in runs if run.ids]
         if missing:
-            with closing(open_encoder()) as encoder:
-                select = readable(encoder, outgoing)
+            with self._connections.holding(outgoing) as encoder, readable(encoder, outgoing) as select:
                 for run in missing:
                     of_run = f"SELECT * FROM ({select}) WHERE payload_id BETWEEN {run.ids[0]} AND {run.ids[-1]}"
                     content = _ENCODERS[self._config.format](encoder, outgoing.signal, of_run)
