@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
+import duckdb
 import pyarrow as pa
 
 from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload
 from clew_collector.model import Signal, record
+from clew_collector.sinks.base import Outgoing
 from clew_collector.sinks.pacing import BatchSize
 from clew_collector.sinks.waiting import Waiting, is_full
 from clew_collector.spool import Spooled
@@ -21,23 +23,31 @@ _PAYLOADS_AT_ONCE: Final = 8
 
 @record
 class Next:
-    """A batch to be, of the payloads that come after a number; `batch` is missing if it cannot be decoded."""
+    """A batch to be, of the payloads that come after a number; what cannot be made of it ahead is missing."""
 
     after_id: int
     taken: Sequence[Spooled]
-    batch: Batch | None
+    batch: Batch | None = None
+    encoded: Sequence[Any] | None = None
 
 
 class Ahead:
     """One thread for all of it, which has a view of the spool of its own: `open_waiting` is called there.
 
-    The other methods are for the thread that ships.
+    `encode` makes of a batch what the sink is given with it. The methods are for the thread that ships.
     """
 
-    def __init__(self, signal: Signal, open_waiting: Callable[[], Waiting], size: BatchSize) -> None:
+    def __init__(
+        self,
+        signal: Signal,
+        open_waiting: Callable[[], Waiting],
+        size: BatchSize,
+        encode: Callable[[Outgoing], Sequence[Any]] | None = None,
+    ) -> None:
         self._signal = signal
         self._open_waiting = open_waiting
         self._size = size
+        self._encode = encode
         self._waiting: Waiting | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ahead-{signal}")
         self._next: Future[Next | None] | None = None
@@ -70,9 +80,22 @@ class Ahead:
         if not is_full(taken, self._size):
             return None
         try:
-            return Next(after_id=after_id, taken=taken, batch=decoded(self._signal, taken))
+            batch = decoded(self._signal, taken)
         except BadPayload:
-            return Next(after_id=after_id, taken=taken, batch=None)
+            return Next(after_id=after_id, taken=taken)
+        return Next(after_id=after_id, taken=taken, batch=batch, encoded=self._encoded(batch, taken))
+
+    def _encoded(self, batch: Batch, taken: Sequence[Spooled]) -> Sequence[Any] | None:
+        if self._encode is None:
+            return None
+        try:
+            return self._encode(
+                Outgoing(
+                    signal=self._signal, table=batch.table, select=batch.select, payloads=taken, is_as_received=True
+                )
+            )
+        except duckdb.Error:
+            return None
 
     def _forget(self) -> None:
         self._view().forget()

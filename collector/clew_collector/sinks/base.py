@@ -1,7 +1,7 @@
 """What a sink is: it takes batches, once or again, and says what it will not have."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -31,7 +31,8 @@ class Outgoing:
     with the macros and one thread) after all processors; its columns are those of the store's table, then `payload_id`
     and `position`, the record's place in its payload as in `RefusedRecord`. `is_as_received` says that no processor
     changes anything: the bodies of `payloads` may be passed on as they are. Payloads up to the number `attempted_id`
-    may have been handed over before, in part or whole, with an outcome that nobody knows.
+    may have been handed over before, in part or whole, with an outcome that nobody knows. `encoded` is what the sink
+    has made of all the rest before, if it did (`EncodingSink`).
     """
 
     signal: Signal
@@ -40,6 +41,7 @@ class Outgoing:
     payloads: Sequence[Spooled]
     is_as_received: bool
     attempted_id: int = -1
+    encoded: Sequence[Any] | None = None
 
 
 @record
@@ -73,6 +75,15 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class EncodingSink(Protocol):
+    """A sink that can encode a batch before its turn, while the one before it is on its way."""
+
+    def encode(self, outgoing: Outgoing) -> Sequence[Any]:
+        """What `write` is given along with the batch, later and on another thread. Raises what DuckDB raises."""
         ...
 
 

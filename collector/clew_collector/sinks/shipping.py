@@ -10,14 +10,14 @@ from typing import Final
 import duckdb
 import structlog
 
-from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, ClewError, StoreUnavailable
 from clew_collector.model import Signal
 from clew_collector.processors.base import Drop
 from clew_collector.processors.config import Processors
-from clew_collector.sinks.ahead import Ahead, decoded
+from clew_collector.sinks.ahead import Ahead, Next, decoded
 from clew_collector.sinks.base import (
     DroppingSink,
+    EncodingSink,
     Outgoing,
     PatientSink,
     RefusedRecord,
@@ -78,7 +78,12 @@ class Shipping:
         self._fill_wait_s = sink.fill_wait_s if isinstance(sink, PatientSink) else _FILL_WAIT_S
         self._was_full = False
         self._waiting = Waiting(spool, self.reader, signal)
-        self._ahead = Ahead(signal, lambda: Waiting(Spool(spool.path), sink.name, signal), self._size)
+        self._ahead = Ahead(
+            signal,
+            lambda: Waiting(Spool(spool.path), sink.name, signal),
+            self._size,
+            encode=sink.encode if isinstance(sink, EncodingSink) and processors is None else None,
+        )
         self._after_id = spool.cursor(self.reader, signal)
         self._attempted_id = self._waiting.attempted_id()
 
@@ -124,7 +129,7 @@ class Shipping:
         if self._was_full:
             self._ahead.begin(taken[-1].id)
         try:
-            self._ship_all(taken, attempted_id, None if ahead is None else ahead.batch)
+            self._ship_all(taken, attempted_id, ahead)
         except SinkUnavailable:
             self._size.shrink()
             raise
@@ -139,10 +144,10 @@ class Shipping:
             self._waiting.forget()
         return max(1, records_of(taken))
 
-    def _ship_all(self, taken: Sequence[Spooled], attempted_id: int, batch: Batch | None = None) -> None:
+    def _ship_all(self, taken: Sequence[Spooled], attempted_id: int, ahead: Next | None = None) -> None:
         """Hand payloads over in order; halve a list that is rejected until the payloads at fault stand alone."""
         try:
-            self._ship(taken, attempted_id, batch)
+            self._ship(taken, attempted_id, ahead)
         except (BadPayload, SinkRejected) as error:
             if len(taken) == 1:
                 self._set_aside(taken[0], str(error))
@@ -152,9 +157,9 @@ class Shipping:
             self._ship_all(taken[:middle], taken[-1].id)
             self._ship_all(taken[middle:], taken[-1].id)
 
-    def _ship(self, taken: Sequence[Spooled], attempted_id: int, ahead: Batch | None) -> None:
+    def _ship(self, taken: Sequence[Spooled], attempted_id: int, ahead: Next | None) -> None:
         with _translated_errors():
-            batch = decoded(self.signal, taken) if ahead is None else ahead
+            batch = decoded(self.signal, taken) if ahead is None or ahead.batch is None else ahead.batch
             # What is replayed has kept to the rates already.
             limited = not taken[0].is_replayed
             processed = None if self._processors is None else self._processors.process(batch, with_limits=limited)
@@ -167,6 +172,7 @@ class Shipping:
                     payloads=taken,
                     is_as_received=select == batch.select,
                     attempted_id=attempted_id,
+                    encoded=None if ahead is None else ahead.encoded,
                 )
             )
         dropped = 0

@@ -69,11 +69,10 @@ class ZipkinSink:
         under_way: list[Future[list[RefusedRecord]]] = []
         refused: list[RefusedRecord] = []
         try:
-            with self._connections.holding(outgoing) as connection:
-                for spans in map(_EncodedSpans, encode_v2_json(connection, outgoing.select)):
-                    refused += spans.without_id()
-                    for rows in spans.ranges(self._config.max_body_bytes):
-                        under_way.append(self._threads.submit(self._send, spans, rows))
+            for spans in self._encoded(outgoing) if outgoing.encoded is None else outgoing.encoded:
+                refused += spans.without_id()
+                for rows in spans.ranges(self._config.max_body_bytes):
+                    under_way.append(self._threads.submit(self._send, spans, rows))
             for body in under_way:
                 refused += body.result()
         finally:
@@ -81,10 +80,18 @@ class ZipkinSink:
                 body.cancel()
         return refused
 
+    def encode(self, outgoing: Outgoing) -> Sequence["_EncodedSpans"]:
+        """See `EncodingSink.encode`."""
+        return list(self._encoded(outgoing)) if outgoing.signal in self.signals else []
+
     def close(self) -> None:
         """See `Sink.close`."""
         self._threads.shutdown(cancel_futures=True)
         self._client.close()
+
+    def _encoded(self, outgoing: Outgoing) -> Iterator["_EncodedSpans"]:
+        with self._connections.holding(outgoing) as connection:
+            yield from map(_EncodedSpans, encode_v2_json(connection, outgoing.select))
 
     def _send(self, spans: "_EncodedSpans", rows: range) -> list[RefusedRecord]:
         """Send some rows; halve a body that is refused until the spans at fault stand alone, and tell which and why."""

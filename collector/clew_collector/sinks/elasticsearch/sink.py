@@ -52,7 +52,7 @@ class ElasticsearchSink:
         sent: deque[Future[list[RefusedRecord]]] = deque()
         refused: list[RefusedRecord] = []
         try:
-            for rows in self._rows(outgoing):
+            for rows in self._rows(outgoing) if outgoing.encoded is None else outgoing.encoded:
                 if len(sent) > self._config.connections:
                     refused += sent.popleft().result()
                 maybe_there = pc.min(rows.column("payload_id")).as_py() <= outgoing.attempted_id
@@ -66,6 +66,10 @@ class ElasticsearchSink:
             for each in sent:
                 each.cancel() or each.exception()
         return refused
+
+    def encode(self, outgoing: Outgoing) -> Sequence[pa.RecordBatch]:
+        """See `EncodingSink.encode`."""
+        return [] if self._config.stream(outgoing.signal) is None else list(self._rows(outgoing))
 
     def close(self) -> None:
         """See `Sink.close`."""
