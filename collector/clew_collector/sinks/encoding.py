@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from typing import Final
 
 import duckdb
-import pyarrow as pa
 
 from clew_collector.processors.base import open_connection
 from clew_collector.sinks.base import Outgoing
 from clew_collector.wire.attributes import ValueType as V
-from clew_collector.wire.json_texts import Change, unchanged, with_json_texts
+from clew_collector.wire.json_texts import Change, has_nested, unchanged, with_json_texts
 
 MACROS: Final = (
     # A cast, not strftime: DuckDB 2.0 writes a stray byte after %n. It leaves zeroes at the end out.
@@ -55,7 +54,7 @@ def readable(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing, *, chang
 
     `change` is applied to each distinct one of those that are attributes.
     """
-    if not any(_has_nested(column.combine_chunks()) for column in outgoing.table.columns):
+    if not has_nested(outgoing.table):
         yield outgoing.select
         return
     flat = connection.sql(outgoing.select).to_arrow_table()
@@ -64,14 +63,3 @@ def readable(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing, *, chang
         yield "SELECT * FROM flat"
     finally:
         connection.unregister("flat")
-
-
-def _has_nested(array: pa.Array) -> bool:
-    if pa.types.is_list(array.type):
-        return _has_nested(array.values)
-    if not pa.types.is_struct(array.type):
-        return False
-    fields = {field.name: array.field(index) for index, field in enumerate(array.type)}
-    if any(name in fields and fields[name].null_count < len(array) for name in ("array_value", "kvlist_value")):
-        return True
-    return any(_has_nested(field) for field in fields.values())

@@ -16,6 +16,7 @@ from clew_collector.processors.base import open_connection
 from clew_collector.sinks.base import Outgoing, RefusedRecord, SinkRejected
 from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.http import HttpTarget, is_here, open_client, post, told, unavailable
+from clew_collector.wire.json_texts import attribute_keys, has_nested
 from clew_collector.wire.zipkin.to_json import MACROS, encode_v2_json
 
 _JSON: Final = {"content-type": "application/json"}
@@ -90,8 +91,10 @@ class ZipkinSink:
         self._client.close()
 
     def _encoded(self, outgoing: Outgoing) -> Iterator["_EncodedSpans"]:
+        is_plain = outgoing.is_as_received and not has_nested(outgoing.table)
+        keys = attribute_keys(outgoing.table) if is_plain else None
         with self._connections.holding(outgoing) as connection:
-            yield from map(_EncodedSpans, encode_v2_json(connection, outgoing.select))
+            yield from map(_EncodedSpans, encode_v2_json(connection, outgoing.select, keys=keys))
 
     def _send(self, spans: "_EncodedSpans", rows: range) -> list[RefusedRecord]:
         """Send some rows; halve a body that is refused until the spans at fault stand alone, and tell which and why."""

@@ -6,7 +6,7 @@ put in the place of all that are the same by Arrow.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -18,6 +18,8 @@ from clew_collector.wire.attributes import ValueType, decode_value
 
 _TEXTS: Final = "_texts"
 _TYPES: Final = "_types"
+_NESTED: Final = ("array_value", "kvlist_value")
+_KEY: Final = "key"
 _BODY: Final = "body"
 _BODY_TYPE: Final = "body_type"
 
@@ -38,6 +40,32 @@ def with_json_texts(table: pa.Table, *, change: Change = unchanged) -> pa.Table:
     """
     columns = dict(zip(table.column_names, (column.combine_chunks() for column in table.columns), strict=True))
     return pa.table(_converted(columns, change))
+
+
+def has_nested(batch: pa.Table) -> bool:
+    """Whether there is an array or a map in a batch as `wire.otlp.payload.decode` gives it."""
+    return any(len(texts) > texts.null_count for name in _NESTED for texts in _fields(batch, name))
+
+
+def attribute_keys(batch: pa.Table) -> set[str]:
+    """The keys of all attributes in such a batch, whatever they are of."""
+    return {key for keys in _fields(batch, _KEY) for key in pc.unique(keys).to_pylist() if key is not None}
+
+
+def _fields(batch: pa.Table, name: str) -> Iterator[pa.Array]:
+    """The values of all fields of a name, however deep."""
+    for column in batch.columns:
+        yield from _inner(column.combine_chunks(), name)
+
+
+def _inner(array: pa.Array, name: str) -> Iterator[pa.Array]:
+    if pa.types.is_list(array.type):
+        yield from _inner(array.values, name)
+    elif pa.types.is_struct(array.type):
+        for index, field in enumerate(array.type):
+            if field.name == name:
+                yield array.field(index)
+            yield from _inner(array.field(index), name)
 
 
 def _converted(columns: dict[str, Any], change: Change) -> dict[str, Any]:

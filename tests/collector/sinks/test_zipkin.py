@@ -19,6 +19,7 @@ from clew_collector.model import Value
 from clew_collector.sinks.base import Outgoing
 from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.zipkin import ZipkinSink, ZipkinSinkConfig, open_encoder
+from clew_collector.wire.json_texts import attribute_keys, has_nested
 from clew_collector.wire.otlp.from_json import parse_json
 from clew_collector.wire.zipkin.to_json import encode_v2_json
 from tests.collector.otlp_builders import T0_NS, a_log, a_span, attributes, logs, traces
@@ -78,10 +79,16 @@ def encoded(*requests: Message) -> list[Form]:
 
 
 def encoded_batch(batch: Outgoing) -> list[Form]:
-    with Connections(open_encoder).holding(batch) as connection:
-        pieces = encode_v2_json(connection, batch.select)
-        texts = "".join(text for piece in pieces for text in piece.column("json").to_pylist())
+    texts = "".join(texts_of(batch, None))
+    if not has_nested(batch.table):
+        assert texts == "".join(texts_of(batch, attribute_keys(batch.table)))
     return list(orjson.loads(f"[{texts[:-1]}]"))
+
+
+def texts_of(batch: Outgoing, keys: set[str] | None) -> list[str]:
+    with Connections(open_encoder).holding(batch) as connection:
+        pieces = encode_v2_json(connection, batch.select, keys=keys)
+        return [text for piece in pieces for text in piece.column("json").to_pylist()]
 
 
 def only(*requests: Message) -> Form:

@@ -5,7 +5,7 @@ The mapping is that of https://opentelemetry.io/docs/specs/otel/trace/sdk_export
 """
 
 from collections.abc import Iterator, Set
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -57,15 +57,15 @@ MACROS: Final = (
     "CREATE OR REPLACE MACRO exceptions(events) AS list_filter(events, lambda e: e.name = 'exception')",
 )
 
-_WITH_OWN_IDS: Final = "SELECT *, span_id AS id, parent_span_id AS parent_id, false AS shared FROM spans"
+_WITH_OWN_IDS: Final = "SELECT *, span_id AS id, parent_span_id AS parent_id, false AS shared FROM ({spans})"
 
 # The server's half of a shared span goes out under its caller's ID again, with its caller's parent; its children name
 # that ID as their parent. Both are found in the batch: a payload is never in two.
 _WITH_SHARED_IDS: Final = f"""
 WITH numbered AS MATERIALIZED (
     SELECT *, row_number() OVER () AS n, text_of(attribute_keys, attribute_texts, '{SHARED_SPAN_ID}') AS shared_text,
-        CASE WHEN regexp_full_match(shared_text, '[0-9a-f]{{16}}') THEN unhex(shared_text) END AS shared_id
-    FROM spans),
+        CASE WHEN regexp_full_match(shared_text, '[0-9a-f]{{{{16}}}}') THEN unhex(shared_text) END AS shared_id
+    FROM ({{spans}})),
 halves AS (
     SELECT trace_id, span_id, any_value(shared_id) AS caller_id
     FROM numbered WHERE shared_id IS NOT NULL GROUP BY ALL),
@@ -105,7 +105,7 @@ class _Spans:
     to find one: of 3.6 us a span, 0.8.
     """
 
-    def __init__(self, keys: Set[Any]) -> None:
+    def __init__(self, keys: Set[str]) -> None:
         self._keys = keys
 
     def _first(self, *keys: str) -> str:
@@ -160,44 +160,50 @@ FROM ({spans})"""
         WHEN {_ERROR} THEN '"otel.status_code":"ERROR","error":' || quoted({error}) END])"""
 
 
-_KIND: Final = f"""CASE kind WHEN {_SERVER} THEN '"kind":"SERVER"' WHEN {_CLIENT} THEN '"kind":"CLIENT"'
-    WHEN {_PRODUCER} THEN '"kind":"PRODUCER"' WHEN {_CONSUMER} THEN '"kind":"CONSUMER"' END"""
+_KIND: Final = f"""CASE kind WHEN {_SERVER} THEN '"SERVER"' WHEN {_CLIENT} THEN '"CLIENT"'
+    WHEN {_PRODUCER} THEN '"PRODUCER"' WHEN {_CONSUMER} THEN '"CONSUMER"' END"""
 
 
-def _json_of(keys: Set[Any], spans: str) -> str:
-    """The statement for spans that have these attributes at most."""
+def _json_of(keys: Set[str], spans: str) -> str:
+    """The statement for a SELECT of spans that have these attributes at most."""
     about = _Spans(keys)
+    with_ids = (_WITH_SHARED_IDS if SHARED_SPAN_ID in keys else _WITH_OWN_IDS).format(spans=spans)
+    # `concat` leaves out what is NULL.
     return f"""
-SELECT CASE WHEN trace_id IS NOT NULL AND id IS NOT NULL THEN '{{' || fields([
-    '"traceId":"' || trace_text(trace_id) || '"',
-    '"id":"' || lower(hex(id)) || '"',
-    '"parentId":"' || lower(hex(parent_id)) || '"',
-    CASE WHEN shared THEN '"shared":true' END,
-    {_KIND},
-    '"name":' || quoted(nullif(name, '')),
-    '"timestamp":' || nullif(start_ns // 1000, 0),
-    '"duration":' || CASE WHEN end_ns IS NOT NULL THEN greatest((end_ns - start_ns) // 1000, 1) END,
-    '"localEndpoint":' || endpoint(service, local_address, local_port),
-    '"remoteEndpoint":' || endpoint(remote_service, remote_address, remote_port),
-    '"annotations":[' || fields(list_transform(events, lambda e: annotation(e))) || ']',
-    '"tags":{{' || {about.tags()} || '}}']) || '}},' END AS json, payload_id, position
-FROM ({about.with_endpoints(spans)})"""
+SELECT CASE WHEN trace_id IS NOT NULL AND id IS NOT NULL THEN concat(
+    '{{"traceId":"', trace_text(trace_id), '","id":"', lower(hex(id)), '"',
+    ',"parentId":"' || lower(hex(parent_id)) || '"',
+    CASE WHEN shared THEN ',"shared":true' END,
+    ',"kind":' || {_KIND},
+    ',"name":' || quoted(nullif(name, '')),
+    ',"timestamp":' || nullif(start_ns // 1000, 0),
+    ',"duration":' || CASE WHEN end_ns IS NOT NULL THEN greatest((end_ns - start_ns) // 1000, 1) END,
+    ',"localEndpoint":' || endpoint(service, local_address, local_port),
+    ',"remoteEndpoint":' || endpoint(remote_service, remote_address, remote_port),
+    ',"annotations":[' || fields(list_transform(events, lambda e: annotation(e))) || ']',
+    ',"tags":{{' || {about.tags()} || '}}',
+    '}},') END AS json, payload_id, position
+FROM ({about.with_endpoints(with_ids)})"""
 
 
-def encode_v2_json(connection: duckdb.DuckDBPyConnection, select: str) -> Iterator[pa.Table]:
+def encode_v2_json(
+    connection: duckdb.DuckDBPyConnection, select: str, *, keys: Set[str] | None = None
+) -> Iterator[pa.Table]:
     """Columns `json`, `payload_id` and `position` for a SELECT of spans with numbers; a row a span, in its order.
 
     Comes in pieces, so that one can be sent while the next is made. `json` has a comma after each span, and is NULL
     for one without an ID: Zipkin takes none. The connection has `MACROS`, and what the SELECT reads. Encoded again, the
-    same rows are equal byte by byte.
+    same rows are equal byte by byte. With `keys`, no span has other attributes, and none of them is an array or a map.
     """
-    spans = with_json_texts(connection.sql(f"SELECT {_COLUMNS} FROM ({select})").to_arrow_table())
-    keys = set(pc.unique(spans.column("attribute_keys").combine_chunks().flatten()).to_pylist())
-    connection.register("spans", spans)
+    spans = f"SELECT {_COLUMNS} FROM ({select})"
+    if keys is None:
+        table = with_json_texts(connection.sql(spans).to_arrow_table())
+        keys = set(pc.unique(table.column("attribute_keys").combine_chunks().flatten()).to_pylist())
+        connection.register("spans", table)
+        spans = "FROM spans"
     try:
         # One statement for all pieces: DuckDB needs 15 ms to make a plan of it.
-        statement = _json_of(keys, _WITH_SHARED_IDS if SHARED_SPAN_ID in keys else _WITH_OWN_IDS)
-        for piece in connection.sql(statement).to_arrow_reader(_PIECE_ROWS):
+        for piece in connection.sql(_json_of(keys, spans)).to_arrow_reader(_PIECE_ROWS):
             yield pa.Table.from_batches([piece])
     finally:
         connection.unregister("spans")
