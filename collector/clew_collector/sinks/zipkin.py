@@ -37,7 +37,7 @@ class ZipkinSinkConfig(HttpTarget):
     """What it is called on the Health page. The queue remembers by it how far it has come."""
     gzip: bool | None = None
     """Whether bodies are compressed. If it is left out they are, but for a Zipkin on this machine."""
-    max_body_bytes: int = Field(default=2 << 20, ge=1 << 10, le=64 << 20)
+    max_body_bytes: int = Field(default=512 << 10, ge=1 << 10, le=64 << 20)
     """Of one request, before it is compressed; a span that is larger by itself is sent by itself."""
 
 

@@ -29,8 +29,8 @@ POINTS: dict[str, Callable[[Killer], None]] = {
     "before the batch is over": lambda k: setattr(ElasticsearchSink, "write", k.after(ElasticsearchSink.write)),
     "before the dead letter": lambda k: setattr(Spool, "set_aside", k.before(Spool.set_aside)),
     "after the dead letter": lambda k: setattr(Spool, "set_aside", k.after(Spool.set_aside)),
-    "before the cursor moves": lambda k: setattr(Spool, "advance", k.before(Spool.advance)),
-    "after the cursor moved": lambda k: setattr(Spool, "advance", k.after(Spool.advance)),
+    "before the cursor moves": lambda k: setattr(Spool, "note_advance", k.before(Spool.note_advance)),
+    "after the cursor moved": lambda k: setattr(Spool, "note_advance", k.after(Spool.note_advance)),
 }
 
 

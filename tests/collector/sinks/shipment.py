@@ -90,7 +90,7 @@ def shipping(
 def crash_before_the_cursor_moves() -> Iterator[None]:
     """What is shipped in here is shipped again afterwards."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Spool, "advance", lambda *_, **__: None)
+        patch.setattr(Spool, "note_advance", lambda *_, **__: None)
         yield
 
 

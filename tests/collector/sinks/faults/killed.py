@@ -27,7 +27,7 @@ _PASSAGE: Final = 2
 STAGES: Final[dict[str, Callable[[Killer, type[Sink]], None]]] = {
     "kill -9 before the hand-over": lambda k, sink: setattr(sink, "write", k.before(sink.write)),
     "kill -9 after the hand-over": lambda k, sink: setattr(sink, "write", k.after(sink.write)),
-    "kill -9 after the cursor moved": lambda k, _: setattr(Spool, "advance", k.after(Spool.advance)),
+    "kill -9 after the cursor moved": lambda k, _: setattr(Spool, "note_advance", k.after(Spool.note_advance)),
 }
 
 
