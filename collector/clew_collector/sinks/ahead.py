@@ -1,5 +1,6 @@
 """What can be done beside a batch that is on its way: preparing the next one, and forgetting the one before it."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
@@ -8,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from clew_collector.batch import Batch
-from clew_collector.errors import BadPayload
+from clew_collector.errors import BadPayload, ClewError
 from clew_collector.model import Signal, record
 from clew_collector.sinks.base import Outgoing
 from clew_collector.sinks.pacing import BatchSize
@@ -76,7 +77,10 @@ class Ahead:
         self._thread.shutdown()
 
     def _prepare(self, after_id: int) -> Next | None:
-        taken = self._view().take(after_id, self._size)
+        try:
+            taken = self._view().take(after_id, self._size)
+        except (ClewError, sqlite3.Error):  # who ships will meet it, too, and tell
+            return None
         if not is_full(taken, self._size):
             return None
         try:
