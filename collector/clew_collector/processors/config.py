@@ -44,8 +44,13 @@ class Processors:
         self._processors = tuple(processors)
         self._own: duckdb.DuckDBPyConnection | None = None
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether what becomes of a batch depends on what has passed before."""
+        return any(isinstance(each, RateLimit) for each in self._processors)
+
     def apply(self, signal: Signal, select: str) -> str:
-        """The SELECT after all processors but rate limits, which depend on what has passed before."""
+        """The SELECT after all processors but rate limits, which depend on what has passed before. For any thread."""
         for processor in self._processors:
             if not isinstance(processor, RateLimit):
                 select = processor.apply(signal, select)

@@ -11,7 +11,6 @@ import pyarrow as pa
 from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, ClewError
 from clew_collector.model import Signal, record
-from clew_collector.sinks.base import Outgoing
 from clew_collector.sinks.pacing import BatchSize
 from clew_collector.sinks.waiting import Waiting, is_full
 from clew_collector.spool import Spooled
@@ -35,7 +34,8 @@ class Next:
 class Ahead:
     """One thread for all of it, which has a view of the spool of its own: `open_waiting` is called there.
 
-    `encode` makes of a batch what the sink is given with it. The methods are for the thread that ships.
+    `encode` makes of a batch of these payloads what the sink is given with it. The methods are for the thread that
+    ships.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Ahead:
         signal: Signal,
         open_waiting: Callable[[], Waiting],
         size: BatchSize,
-        encode: Callable[[Outgoing], Sequence[Any]] | None = None,
+        encode: Callable[[Batch, Sequence[Spooled]], Sequence[Any] | None] | None = None,
     ) -> None:
         self._signal = signal
         self._open_waiting = open_waiting
@@ -93,11 +93,7 @@ class Ahead:
         if self._encode is None:
             return None
         try:
-            return self._encode(
-                Outgoing(
-                    signal=self._signal, table=batch.table, select=batch.select, payloads=taken, is_as_received=True
-                )
-            )
+            return self._encode(batch, taken)
         except duckdb.Error:
             return None
 

@@ -5,11 +5,13 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import duckdb
 import structlog
 
+from clew_collector.batch import Batch
 from clew_collector.errors import BadPayload, ClewError, StoreUnavailable
 from clew_collector.model import Signal
 from clew_collector.processors.base import Drop
@@ -82,7 +84,7 @@ class Shipping:
             signal,
             lambda: Waiting(Spool(spool.path), sink.name, signal),
             self._size,
-            encode=sink.encode if isinstance(sink, EncodingSink) and processors is None else None,
+            encode=self._encode if processors is None or not processors.has_limits else None,
         )
         self._after_id = spool.cursor(self.reader, signal)
         self._attempted_id = self._waiting.attempted_id()
@@ -164,17 +166,9 @@ class Shipping:
             limited = not taken[0].is_replayed
             processed = None if self._processors is None else self._processors.process(batch, with_limits=limited)
             select = batch.select if processed is None else processed.batch.select
-            refused = self._sink.write(
-                Outgoing(
-                    signal=self.signal,
-                    table=batch.table,
-                    select=select,
-                    payloads=taken,
-                    is_as_received=select == batch.select,
-                    attempted_id=attempted_id,
-                    encoded=None if ahead is None else ahead.encoded,
-                )
-            )
+            outgoing = self._outgoing(batch, taken, select)
+            encoded = None if ahead is None else ahead.encoded
+            refused = self._sink.write(replace(outgoing, attempted_id=attempted_id, encoded=encoded))
         dropped = 0
         if self._processors is not None and processed is not None:
             self._processors.settle(processed)
@@ -186,6 +180,22 @@ class Shipping:
                 dropped += count
         shipped = records_of(taken) - len(refused) - dropped
         self._counts[Series("shipped", self.signal, "", self.reader)] += shipped
+
+    def _encode(self, batch: Batch, taken: Sequence[Spooled]) -> Sequence[Any] | None:
+        """What the sink makes of a batch before its turn, if it does. On a thread of its own."""
+        if not isinstance(self._sink, EncodingSink):
+            return None
+        select = batch.select if self._processors is None else self._processors.apply(self.signal, batch.select)
+        return self._sink.encode(self._outgoing(batch, taken, select))
+
+    def _outgoing(self, batch: Batch, taken: Sequence[Spooled], select: str) -> Outgoing:
+        return Outgoing(
+            signal=self.signal,
+            table=batch.table,
+            select=select,
+            payloads=taken,
+            is_as_received=select == batch.select,
+        )
 
     def _count_drops(self, drops: Sequence[Drop]) -> int:
         for drop in drops:

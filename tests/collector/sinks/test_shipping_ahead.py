@@ -11,6 +11,7 @@ import pytest
 from clew_collector.processors.condition import Condition
 from clew_collector.processors.config import compose
 from clew_collector.processors.filter import FilterConfig
+from clew_collector.processors.rate_limit import RateLimitConfig
 from clew_collector.sinks.base import Outgoing, RefusedRecord, SinkRejected, SinkUnavailable
 from clew_collector.sinks.pacing import BatchBounds
 from clew_collector.sinks.shipping import Shipping
@@ -108,10 +109,32 @@ def test_what_cannot_be_encoded_ahead_is_left_to_its_turn(spool: Spool) -> None:
     assert shipped(spool) == 2_000
 
 
-def test_nothing_is_encoded_before_the_processors_have_had_it(spool: Spool) -> None:
+def test_what_processors_make_of_a_batch_is_what_is_encoded(spool: Spool) -> None:
+    fill(spool, *lines(2 * FULL, 100))
+    selects: list[str] = []
+
+    class Selecting(Encoding):
+        def encode(self, outgoing: Outgoing) -> Sequence[Any]:
+            selects.append(outgoing.select)
+            return super().encode(outgoing)
+
+        def write(self, outgoing: Outgoing) -> Sequence[RefusedRecord]:
+            assert outgoing.encoded is None or [outgoing.select] == selects
+            return super().write(outgoing)
+
+    sink = Selecting()
+    processors = compose([FilterConfig(type="drop", when=Condition(severity_below="INFO"))])
+
+    Shipping("logs", spool, sink, bounds=BOUNDS, processors=processors).drain()
+
+    assert sink.given[1][1] is not None
+    assert "WHERE" in selects[0]
+
+
+def test_with_a_rate_limit_nothing_is_encoded_before_its_turn(spool: Spool) -> None:
     fill(spool, *lines(2 * FULL, 100))
     sink = Encoding()
-    processors = compose([FilterConfig(type="drop", when=Condition(severity_below="INFO"))])
+    processors = compose([RateLimitConfig(type="rate_limit", records_per_s=1e9)])
 
     Shipping("logs", spool, sink, bounds=BOUNDS, processors=processors).drain()
 
