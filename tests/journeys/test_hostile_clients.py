@@ -25,7 +25,7 @@ else:
 MIB = 1 << 20
 SLOW = 300
 IDLE = 2_000
-QUICK_S = 8.0
+QUICK_S = 10.0
 """What an honest sender may have to wait at most meanwhile, on a machine that does much else."""
 CUT_WITHIN_S = 45.0
 GROWTH_MIB = 150

@@ -10,6 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from clew_collector.sinks.base import SinkUnavailable
+from clew_collector.sinks.elasticsearch.cluster import Cluster
+from clew_collector.sinks.elasticsearch.config import ElasticsearchConfig
 from clew_collector.sinks.pacing import BatchBounds
 from clew_collector.sinks.shipping import Shipping
 from clew_collector.spool import Series, Spool
@@ -140,6 +142,16 @@ def test_away_at_the_start_is_one_line_and_all_arrive_when_it_comes(
         "sink unavailable",
         "sink available again",
     ]
+
+
+def test_that_nobody_listens_is_said_in_plain_words() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    cluster = Cluster(ElasticsearchConfig(type="elasticsearch", urls=(url,)))
+
+    with pytest.raises(SinkUnavailable) as raised:
+        cluster.ask("GET", "/")
+
+    assert str(raised.value) == f"{url}: GET /: Failed to establish a new connection: [Errno 111] Connection refused"
 
 
 def test_the_next_node_is_asked_when_one_is_away(

@@ -8,6 +8,7 @@ decode and encode what is here bytes already.
 import base64
 import gzip
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ NDJSON: Final = "application/x-ndjson"
 _SIGNALS_AT_ONCE: Final = 2
 _MAX_REASON_LENGTH: Final = 300
 _COMPRESSION_LEVEL: Final = 1
+# What urllib3 calls where it could not connect to; the address is said before it.
+_CONNECTION: Final = re.compile(r"^\w+\(host=[^)]*\): ")
 
 
 class NoAnswer(SinkUnavailable):
@@ -157,7 +160,7 @@ def _authorization(config: ElasticsearchConfig) -> Mapping[str, str]:
 
 
 def _told(error: TransportError) -> str:
-    return " ".join(str(error.message).split())[:_MAX_REASON_LENGTH]
+    return " ".join(_CONNECTION.sub("", str(error.message)).split())[:_MAX_REASON_LENGTH]
 
 
 def _seconds(value: str | None) -> float | None:
