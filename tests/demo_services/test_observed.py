@@ -56,7 +56,8 @@ def spans_of(sink: OtlpSink, request_id: str, *, until: Callable[[list[Seen]], b
     def has_come() -> bool:
         traces = {span.trace_id for span in sink.spans if span.attributes.get("correlation.id") == request_id}
         found[:] = [span for span in sink.spans if span.trace_id in traces]
-        return until(found) and len(without_parent(found)) == 1
+        # The one without a parent may also be that of a service which is the first to report.
+        return until(found) and [span.parent_span_id for span in without_parent(found)] == [""]
 
     wait_until(has_come)
     return found

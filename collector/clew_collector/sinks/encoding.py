@@ -22,7 +22,8 @@ MACROS: Final = (
     "CREATE OR REPLACE MACRO value_of(keys, texts, name) AS texts[list_position(keys, name)]",
     f"""CREATE OR REPLACE MACRO json_value(text, type) AS CASE
         WHEN type IN ({V.STRING}, {V.BYTES}) THEN to_json(text)::VARCHAR
-        WHEN type = {V.DOUBLE} AND text IN ('nan', 'inf', '-inf') THEN '"' || text || '"'
+        WHEN type = {V.DOUBLE} AND text IN ('nan', '-nan') THEN '"nan"'
+        WHEN type = {V.DOUBLE} AND text IN ('inf', '-inf') THEN '"' || text || '"'
         WHEN type = {V.EMPTY} THEN 'null'
         ELSE text END""",
     # Of two with the same key the last one holds. A name of nothing but blanks is none for those who read JSON.

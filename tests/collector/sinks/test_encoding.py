@@ -4,7 +4,7 @@ import base64
 import math
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clew_collector.model import Value
@@ -48,6 +48,7 @@ def as_json(value: Value) -> object:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(names, values, max_size=5))
+@example({"x": math.copysign(math.nan, -1.0)})
 def test_every_value_is_the_same_in_json(given_values: dict[str, Value]) -> None:
     batch = outgoing(logs(a_log(more=given_values)))
 
