@@ -38,7 +38,7 @@ def followed(
         with clew_requests.new() as request:
             asyncio.run(_buy(server.url, *product_ids))
         request.wait_complete(services=["inventory"], logs=len(product_ids))
-    return request.captured
+    return request.look()  # all of it: the server has ended
 
 
 def durations_s(request: CapturedRequest, name: str) -> list[float]:
@@ -115,7 +115,7 @@ def test_a_call_under_way_is_answered_before_the_process_ends(
         took_s = time.monotonic() - stopped_s
 
     assert lines == 1
-    assert took_s < 3
+    assert took_s < 8
     request.wait_complete(services=["inventory"], logs=1).assert_logged("stock reserved", service="inventory")
 
 

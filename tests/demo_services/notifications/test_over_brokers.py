@@ -98,7 +98,7 @@ def test_a_reply_is_a_part_of_the_request_that_asked(broker_url: str, tmp_path: 
         (step, TRACE_ID) for step in STEPS
     }
     assert "X-Request-ID: web-7f3a09c1" in (tmp_path / "outbox-mails" / "n-1.eml").read_text()
-    assert took_s < 3
+    assert took_s < 8
 
 
 @pytest.mark.parametrize("max_attempts", [20, 1])

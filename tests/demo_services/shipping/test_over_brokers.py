@@ -92,7 +92,7 @@ def test_news_of_a_paid_order_is_answered_with_news_of_its_shipment(
     line = next(line for line in warehouse_log.splitlines() if f"order={order_id} " in line)
     assert (f"trace={TRACE_ID}" in line) is not planted
     assert f"trace={processing.trace_id}" in line
-    assert took_s < 3
+    assert took_s < 8
 
 
 @pytest.mark.parametrize("cares", [True, False])
