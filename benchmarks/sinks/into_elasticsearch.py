@@ -26,7 +26,7 @@ from clew_collector.model import Signal
 from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.elasticsearch.documents import select_lines
 from clew_collector.sinks.elasticsearch.requests import body_of
-from clew_collector.sinks.encoding import open_encoder, readable
+from clew_collector.sinks.encoding import MACROS, readable
 from tests.collector.sinks.outgoing import outgoing_bodies
 from tests.servers import elasticsearch
 from tests.servers.processes import Server
@@ -106,7 +106,7 @@ def _same_documents(load: Load, signal: Signal, server: Server) -> Iterator[Meas
 
 def _encode(load: Load, signal: Signal, path: Path) -> None:
     """clew's documents, in bodies of two payloads each: about as many as the load generator's own have."""
-    connections, bodies = Connections(open_encoder), enumerate(load.bodies(signal), start=1)
+    connections, bodies = Connections(MACROS), enumerate(load.bodies(signal), start=1)
     with path.open("wb") as file:
         while pair := list(islice(bodies, 2)):
             batch = outgoing_bodies(signal, [body for _, (_, body) in pair], first_id=pair[0][0])

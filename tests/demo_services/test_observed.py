@@ -101,6 +101,7 @@ def test_a_checkout_is_one_trace_through_calls_and_messages(shop: RunningShop, s
 
     spans = spans_of(sink, "web-checkout", until=lambda spans: {span.service for span in spans} >= WITH_CLEW)
 
+    assert {span.service for span in spans} >= WITH_CLEW
     assert len({span.trace_id for span in spans}) == 1
     assert [span.name for span in without_parent(spans)] == ["POST /checkout"]
 

@@ -96,17 +96,22 @@ def address_of(running: RunningClew) -> tuple[str, int]:
 
 
 def is_answered(running: RunningClew) -> bool:
-    """Whether an honest exporter gets its answer, on connections of its own."""
-    for left in reversed(range(TRIES)):
-        with grpc.insecure_channel(running.urls["grpc"], options=(("grpc.use_local_subchannel_pool", 1),)) as channel:
-            try:
-                channel.unary_unary(GRPC_EXPORT)(HONEST, timeout=EXPORT_TIMEOUT_S)
-            except grpc.RpcError as error:
-                if not left or error.code() not in RETRIED:
-                    raise
-                continue
-        return True
-    return False
+    """Whether an honest exporter gets its answer, each time on a connection of its own; else raises the last error."""
+    for _ in range(TRIES - 1):
+        try:
+            export(running)
+        except grpc.RpcError as error:
+            if error.code() not in RETRIED:
+                raise
+        else:
+            return True
+    export(running)
+    return True
+
+
+def export(running: RunningClew) -> None:
+    with grpc.insecure_channel(running.urls["grpc"], options=(("grpc.use_local_subchannel_pool", 1),)) as channel:
+        channel.unary_unary(GRPC_EXPORT)(HONEST, timeout=EXPORT_TIMEOUT_S)
 
 
 def said_hello(address: tuple[str, int], count: int) -> "contextlib.AbstractContextManager[list[socket.socket]]":

@@ -123,6 +123,7 @@ def test_whatever_comes_is_stored_or_counted(running: RunningClew) -> None:
     empty = lines.count(b"")
     expected = before["stored"]["logs"] + len(lines) - empty
     after = running.wait_for(lambda: health_of(running), lambda form: form["stored"]["logs"] >= expected)
+    assert after["stored"]["logs"] == expected
     assert after["refused"] == {"logs: empty datagram": empty}
     assert after["dropped"] == {}
 

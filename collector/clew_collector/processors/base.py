@@ -1,5 +1,6 @@
 """What a processor is, and how one that drops records says which and why."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import duckdb
@@ -78,9 +79,12 @@ class Keeping:
         return f"SELECT service, count(*) AS records FROM ({select}) WHERE NOT ({self._kept[signal]}) GROUP BY 1"
 
 
-def open_connection() -> duckdb.DuckDBPyConnection:
-    """A connection to a database of its own, in memory, that understands the SELECTs. For one thread."""
+def open_connection(macros: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
+    """A connection to a database of its own, in memory, that understands the SELECTs, with more `macros`.
+
+    For one thread.
+    """
     connection = duckdb.connect(config={"threads": 1})
-    for macro in MACROS:
+    for macro in (*MACROS, *macros):
         connection.execute(macro)
     return connection

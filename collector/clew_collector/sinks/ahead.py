@@ -34,8 +34,8 @@ class Next:
 class Ahead:
     """One thread for all of it, which has a view of the spool of its own: `open_waiting` is called there.
 
-    `encode` makes of a batch of these payloads what the sink is given with it. The methods are for the thread that
-    ships.
+    `encode` makes of a batch of these payloads what the sink is given with it, or nothing. The methods are for the
+    thread that ships.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Ahead:
         signal: Signal,
         open_waiting: Callable[[], Waiting],
         size: BatchSize,
-        encode: Callable[[Batch, Sequence[Spooled]], Sequence[Any] | None] | None = None,
+        encode: Callable[[Batch, Sequence[Spooled]], Sequence[Any] | None],
     ) -> None:
         self._signal = signal
         self._open_waiting = open_waiting
@@ -90,8 +90,6 @@ class Ahead:
         return Next(after_id=after_id, taken=taken, batch=batch, encoded=self._encoded(batch, taken))
 
     def _encoded(self, batch: Batch, taken: Sequence[Spooled]) -> Sequence[Any] | None:
-        if self._encode is None:
-            return None
         try:
             return self._encode(batch, taken)
         except duckdb.Error:

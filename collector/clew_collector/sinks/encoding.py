@@ -1,7 +1,7 @@
 """Records as JSON, by SQL: what the sinks share that write documents.
 
-The macros are for a connection of `open_encoder`. An attribute's value is a JSON value of its own type; arrays and
-maps, which a batch holds in protobuf, are made readable first, each distinct one once (`readable`).
+`MACROS` are for `Connections`. An attribute's value is a JSON value of its own type; arrays and maps, which a batch
+holds in protobuf, are made readable first, each distinct one once (`readable`).
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ from typing import Final
 
 import duckdb
 
-from clew_collector.processors.base import open_connection
 from clew_collector.sinks.base import Outgoing
 from clew_collector.wire.attributes import ValueType as V
 from clew_collector.wire.json_texts import Change, has_nested, unchanged, with_json_texts
@@ -39,14 +38,6 @@ MACROS: Final = (
     f"CREATE OR REPLACE MACRO json_text(text, type) AS "
     f"to_json(CASE WHEN type = {V.STRING} THEN text WHEN type = {V.EMPTY} THEN '' ELSE json_value(text, type) END)",
 )
-
-
-def open_encoder() -> duckdb.DuckDBPyConnection:
-    """A connection with the macros of batches and of this module. For one thread."""
-    connection = open_connection()
-    for macro in MACROS:
-        connection.execute(macro)
-    return connection
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class Shipping:
             signal,
             lambda: Waiting(Spool(spool.path), sink.name, signal),
             self._size,
-            encode=self._encode if processors is None or not processors.has_limits else None,
+            encode=self._encode,
         )
         self._after_id = spool.cursor(self.reader, signal)
         self._attempted_id = self._waiting.attempted_id()
@@ -182,10 +182,14 @@ class Shipping:
         self._counts[Series("shipped", self.signal, "", self.reader)] += shipped
 
     def _encode(self, batch: Batch, taken: Sequence[Spooled]) -> Sequence[Any] | None:
-        """What the sink makes of a batch before its turn, if it does. On a thread of its own."""
+        """What the sink makes of a batch before its turn, if that can be. On a thread of its own."""
         if not isinstance(self._sink, EncodingSink):
             return None
-        select = batch.select if self._processors is None else self._processors.apply(self.signal, batch.select)
+        select = batch.select
+        if self._processors is not None:
+            if self._processors.has_limits:
+                return None
+            select = self._processors.apply(self.signal, select)
         return self._sink.encode(self._outgoing(batch, taken, select))
 
     def _outgoing(self, batch: Batch, taken: Sequence[Spooled], select: str) -> Outgoing:

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar, Final, Literal
 
-import duckdb
 import httpx
 import pyarrow as pa
 from pydantic import Field
 
 from clew_collector.model import Signal
-from clew_collector.processors.base import open_connection
 from clew_collector.sinks.base import Outgoing, RefusedRecord, SinkRejected
 from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.http import HttpTarget, is_here, open_client, post, told, unavailable
@@ -56,7 +54,7 @@ class ZipkinSink:
         self._compresses = config.gzip if config.gzip is not None else not is_here(self._url)
         self._client = open_client(config)
         self._threads = ThreadPoolExecutor(config.connections, thread_name_prefix=f"sink-{config.name}")
-        self._connections = Connections(open_encoder)
+        self._connections = Connections(MACROS)
 
     @property
     def name(self) -> str:
@@ -127,14 +125,6 @@ class ZipkinSink:
         if response.status_code not in _REFUSALS:
             raise unavailable(self._url, response)
         return told(response)
-
-
-def open_encoder() -> duckdb.DuckDBPyConnection:
-    """A connection for `encode_v2_json`. For one thread."""
-    connection = open_connection()
-    for macro in MACROS:
-        connection.execute(macro)
-    return connection
 
 
 class _EncodedSpans:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from clew_collector.model import Value
 from clew_collector.sinks.connections import Connections
 from clew_collector.sinks.elasticsearch.documents import select_lines, with_lists_of_one_type
-from clew_collector.sinks.encoding import open_encoder, readable
+from clew_collector.sinks.encoding import MACROS, readable
 from tests.collector.otlp_builders import a_log, a_span, attributes, logs, traces
 from tests.collector.sinks.outgoing import outgoing
 
-CONNECTIONS = Connections(open_encoder)
+CONNECTIONS = Connections(MACROS)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 scalars = st.one_of(

@@ -18,10 +18,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from clew_collector.model import Value
 from clew_collector.sinks.base import Outgoing
 from clew_collector.sinks.connections import Connections
-from clew_collector.sinks.zipkin import ZipkinSink, ZipkinSinkConfig, open_encoder
+from clew_collector.sinks.zipkin import ZipkinSink, ZipkinSinkConfig
 from clew_collector.wire.json_texts import attribute_keys, has_nested
 from clew_collector.wire.otlp.from_json import parse_json
-from clew_collector.wire.zipkin.to_json import encode_v2_json
+from clew_collector.wire.zipkin.to_json import MACROS, encode_v2_json
 from tests.collector.otlp_builders import T0_NS, a_log, a_span, attributes, logs, traces
 from tests.collector.receivers.test_zipkin import JSON, Intake
 from tests.collector.sinks.outgoing import outgoing, outgoing_bodies
@@ -86,7 +86,7 @@ def encoded_batch(batch: Outgoing) -> list[Form]:
 
 
 def texts_of(batch: Outgoing, keys: set[str] | None) -> list[str]:
-    with Connections(open_encoder).holding(batch) as connection:
+    with Connections(MACROS).holding(batch) as connection:
         pieces = encode_v2_json(connection, batch.select, keys=keys)
         return [text for piece in pieces for text in piece.column("json").to_pylist()]
 

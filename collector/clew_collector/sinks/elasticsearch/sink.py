@@ -17,7 +17,7 @@ from clew_collector.sinks.elasticsearch.config import ElasticsearchConfig
 from clew_collector.sinks.elasticsearch.documents import select_lines, with_lists_of_one_type
 from clew_collector.sinks.elasticsearch.requests import cut
 from clew_collector.sinks.elasticsearch.templates import Templates
-from clew_collector.sinks.encoding import open_encoder, readable
+from clew_collector.sinks.encoding import MACROS, readable
 
 _ROWS_AT_ONCE: Final = 2_048
 
@@ -36,7 +36,7 @@ class ElasticsearchSink:
         self._cluster = Cluster(config)
         self._templates = Templates(self._cluster, config) if config.install_templates else None
         self._bulk = Bulk(self._cluster, origin=origin, max_bytes=config.max_request_bytes)
-        self._connections = Connections(open_encoder)
+        self._connections = Connections(MACROS)
         self._pools = {
             signal: ThreadPoolExecutor(config.connections, thread_name_prefix=f"{config.name}-{signal}")
             for signal in SIGNALS

@@ -8,7 +8,7 @@ from typing import Final
 from clew_collector.model import Signal, record
 from clew_collector.sinks.base import Outgoing, RefusedRecord, SinkUnavailable
 from clew_collector.sinks.connections import Connections
-from clew_collector.sinks.encoding import open_encoder, readable
+from clew_collector.sinks.encoding import MACROS, readable
 from clew_collector.sinks.file.config import FileSinkConfig
 from clew_collector.sinks.file.folders import open_folder
 from clew_collector.sinks.file.records import encode_ndjson, encode_parquet
@@ -44,7 +44,7 @@ class FileSink:
         self.fill_wait_s = config.fill_wait_s
         self._config = config
         self._folder = open_folder(config)
-        self._connections = Connections(open_encoder)
+        self._connections = Connections(MACROS)
 
     @property
     def name(self) -> str:

@@ -102,7 +102,7 @@ class _Spans:
     """SQL about spans of which some have these attributes, and none has another.
 
     A statement names some thirty keys and spans have a few of them. To look for one that nobody has takes as long as
-    to find one: of 3.6 us a span, 0.8.
+    to find one: of 4.5 us a span, 0.9.
     """
 
     def __init__(self, keys: Set[str]) -> None:
@@ -147,14 +147,12 @@ FROM ({spans})"""
         # Zipkin's pages show a span as failed that has a tag `error`, whatever it says, and show what it says.
         error = f"""coalesce(nullif(status_message, ''), exception_text(exceptions(events)[-1]),
             {self._first("error", "error.type")}, 'true')"""
-        attribute = "quoted(k) || ':' || quoted(attribute_texts[i])"
-        if not self._keys.isdisjoint(_TAKEN):
-            attribute = f"CASE WHEN list_contains(taken, k) THEN NULL ELSE {attribute} END"
         return f"""fields([
     fields(list_transform(resource_keys, lambda k, i: CASE
         WHEN k = '{SERVICE_NAME}' OR list_contains(attribute_keys, k) THEN NULL
         ELSE quoted(k) || ':' || quoted(resource_texts[i]) END)),
-    fields(list_transform(attribute_keys, lambda k, i: {attribute})),
+    fields(list_transform(attribute_keys, lambda k, i: CASE
+        WHEN list_contains(taken, k) THEN NULL ELSE quoted(k) || ':' || quoted(attribute_texts[i]) END)),
     '"otel.scope.name":' || quoted(nullif(scope, '')),
     CASE status WHEN {_OK} THEN '"otel.status_code":"OK"'
         WHEN {_ERROR} THEN '"otel.status_code":"ERROR","error":' || quoted({error}) END])"""
